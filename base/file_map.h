@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file's bytes, mapped read-only.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace minimax {
+
+// Immutable after construction; any thread. The mapping ends with the object. A file that is made
+// shorter by somebody else while it is mapped must not be read past its new end (the system raises
+// SIGBUS); sizes are taken once, when the file is opened.
+class FileMap {
+ public:
+  // MINIMAX_NOT_FOUND when there is no such file, MINIMAX_IO_ERROR when it cannot be read or mapped.
+  static FileMap open(const std::filesystem::path& path);
+
+  FileMap() = default;
+  FileMap(FileMap&& other) noexcept;
+  FileMap& operator=(FileMap&& other) noexcept;
+  ~FileMap();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Asks the system to bring these bytes into memory soon. Never fails.
+  void will_need(size_t offset, size_t size) const;
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// The whole of a small file as text. MINIMAX_BAD_FILE when it is larger than limit_bytes;
+// MINIMAX_NOT_FOUND or MINIMAX_IO_ERROR as above.
+std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes);
+
+}  // namespace minimax

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/thread_pool.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace minimax {
+namespace {
+
+constexpr int spin_count = 4000;  // some ten microseconds: longer than the gap between two operations
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+// Returns when value != old: first by looking, then asleep.
+template <typename T>
+void wait_while_equal(const std::atomic<T>& value, T old) {
+  for (int i = 0; i < spin_count; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int thread_count) {
+  require(thread_count >= 1 && thread_count <= 1024, "thread_count is ", thread_count,
+          ", expected 1 to 1024");
+  workers_.reserve(static_cast<size_t>(thread_count - 1));
+  try {
+    for (int i = 1; i < thread_count; ++i) workers_.emplace_back([this, i] { worker_main(i); });
+  } catch (...) {
+    stop_ = true;
+    ++generation_;
+    generation_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  ++generation_;
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(int64_t count, Call call, const void* context) {
+  call_ = call;
+  context_ = context;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  const bool alone = workers_.empty() || count == 1;
+  if (!alone) {
+    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);
+    generation_.notify_all();
+  }
+  work(0);
+  while (!alone) {
+    const int busy = busy_.load(std::memory_order_acquire);
+    if (busy == 0) break;
+    wait_while_equal(busy_, busy);
+  }
+  if (error_) {
+    const std::exception_ptr error = std::exchange(error_, nullptr);
+    has_error_.clear();
+    std::rethrow_exception(error);
+  }
+}
+
+void ThreadPool::work(int thread) noexcept {
+  for (;;) {
+    const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= count_) return;
+    try {
+      call_(context_, index, thread);
+    } catch (...) {
+      next_.store(count_, std::memory_order_relaxed);
+      if (!has_error_.test_and_set()) error_ = std::current_exception();
+    }
+  }
+}
+
+void ThreadPool::worker_main(int thread) noexcept {
+  uint32_t seen = 0;
+  for (;;) {
+    wait_while_equal(generation_, seen);
+    ++seen;
+    if (stop_) return;
+    work(thread);
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+  }
+}
+
+}  // namespace minimax

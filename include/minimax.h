@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libminimax: MiniMax-01 models (Text-01, VL-01, M1) inside your program.
+ *
+ * Two nouns carry the library. An ENGINE is a loaded model: weights and tokenizer, immutable, shared
+ * by any number of threads. A SESSION is one timeline of tokens on an engine: what has been said so
+ * far, and the logits after it. Around them stand a PROMPT (messages and text on their way to become
+ * tokens), a SAMPLER (logits to a token) and a TEXT STREAM (tokens to whole characters).
+ *
+ *     minimax_engine *engine;  minimax_session *session;  minimax_prompt *prompt;
+ *     if (minimax_engine_open("models/demo", NULL, &engine)) { puts(minimax_last_error()); ... }
+ *     minimax_session_create(engine, NULL, &session);
+ *     minimax_prompt_create(engine, &prompt);
+ *     minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "Hello!", 6);
+ *     minimax_prompt_begin_reply(prompt);
+ *     minimax_session_feed_prompt(session, prompt, NULL);
+ *     minimax_session_generate(session, NULL, &options, &result);     // options.on_text streams
+ *
+ * RULES, which hold for every function unless its comment says otherwise
+ *
+ * Status   Whatever can fail returns a minimax_status: MINIMAX_OK (0) or why not. The calling thread's
+ *          minimax_last_error() then holds one English sentence with the names and numbers at fault.
+ * Failure  After an error nothing has changed: output parameters are untouched, nothing is to be freed.
+ * Structs  A struct that crosses the boundary begins with struct_size. Call its _init function, then
+ *          set what you need: zero always means the default. A struct of an older, smaller version is
+ *          read and filled as far as it goes; a larger one is refused if its unknown tail is not zero.
+ * Handles  Whatever was created is freed by its own _free, which accepts NULL. An engine may be freed
+ *          while sessions, prompts, samplers and streams of it live: it ends with the last of them.
+ * Threads  const minimax_engine *: any number of threads at once. Every other handle: one thread at a
+ *          time, except where a function says "any thread".
+ * Text     UTF-8 with a length in bytes; no terminating zero is needed and none is written. A length
+ *          of MINIMAX_TEXT_END says that the text ends at its first zero byte.
+ * Buffers  (buffer, capacity, out_count): fills the buffer and sets the count. When the capacity is too
+ *          small the count needed is set, nothing else changes, and MINIMAX_BUFFER_TOO_SMALL is
+ *          returned; so a NULL buffer with capacity 0 asks for the size.
+ * Refusal  An option that this build, device or model cannot honour is MINIMAX_UNSUPPORTED; it is never
+ *          silently ignored.
+ * Silence  The library never prints, exits, raises a signal, or reads environment variables.
+ *
+ * Callbacks run on the thread that made the call, during that call only, and must not call back into
+ * the same handle (minimax_session_cancel excepted).
+ */
+#ifndef MINIMAX_H
+#define MINIMAX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(MINIMAX_STATIC) || !(defined(__GNUC__) || defined(__clang__))
+#define MINIMAX_API
+#else
+#define MINIMAX_API __attribute__((visibility("default")))
+#endif
+
+/* ---- 1 library ---------------------------------------------------------------------------------- */
+
+#define MINIMAX_VERSION_MAJOR 0
+#define MINIMAX_VERSION_MINOR 1
+#define MINIMAX_VERSION_PATCH 0
+#define MINIMAX_VERSION_NUMBER \
+  (MINIMAX_VERSION_MAJOR * 10000 + MINIMAX_VERSION_MINOR * 100 + MINIMAX_VERSION_PATCH)
+
+#define MINIMAX_TEXT_END ((size_t)-1)
+
+typedef int32_t minimax_status;
+enum {
+  MINIMAX_OK = 0,
+  MINIMAX_INVALID_ARGUMENT = 1, /* the caller's mistake: a NULL, a value out of range */
+  MINIMAX_BUFFER_TOO_SMALL = 2, /* the count needed has been set */
+  MINIMAX_UNSUPPORTED = 3,      /* this build, device or model cannot do that */
+  MINIMAX_NOT_AVAILABLE = 4,    /* not now or not here: no tokenizer, no device, no logits yet */
+  MINIMAX_NOT_FOUND = 5,        /* a file, device or name that does not exist */
+  MINIMAX_IO_ERROR = 6,         /* the system could not read or write a file */
+  MINIMAX_BAD_FILE = 7,         /* a file that is damaged or not what it should be */
+  MINIMAX_WRONG_MODEL = 8,      /* a file or handle that belongs to another model */
+  MINIMAX_OUT_OF_MEMORY = 9,    /* the sentence says of what and how much */
+  MINIMAX_CONTEXT_FULL = 10,    /* the session has no room for so many tokens */
+  MINIMAX_CANCELLED = 11,       /* minimax_session_cancel, or a callback that said stop */
+  MINIMAX_DEVICE_ERROR = 12,    /* the device failed; sessions of that step are poisoned */
+  MINIMAX_POISONED = 13,        /* an earlier error broke this session; only stats and free work */
+  MINIMAX_INTERNAL_ERROR = 14   /* our mistake: please report the sentence */
+};
+
+/* The version of the library that runs: compare with MINIMAX_VERSION_NUMBER. Any thread. */
+MINIMAX_API int32_t minimax_version_number(void);
+/* "0.1.0". Lives for ever. */
+MINIMAX_API const char *minimax_version_string(void);
+/* Identifies the sources the library was built from (a commit, or "unknown"). Lives for ever. */
+MINIMAX_API const char *minimax_source_id(void);
+/* 1 when header and library are of one version, so that every declaration below is there, else 0. */
+#define MINIMAX_VERSION_MATCHES() (minimax_version_number() == MINIMAX_VERSION_NUMBER)
+
+/* 1 when this build on this machine has the feature, 0 when not or when the name is unknown or NULL:
+ * "cpu", "cuda", "nccl", "vision", "sentencepiece", "avx2", "avx512", "avx512_bf16". */
+MINIMAX_API int32_t minimax_has_feature(const char *name);
+
+/* "MINIMAX_BAD_FILE"; "unknown status" for numbers that are none. Lives for ever. */
+MINIMAX_API const char *minimax_status_name(minimax_status status);
+
+/* The sentence of the calling thread's last failed call, "" after a call that succeeded. Valid until
+ * this thread's next minimax_ call other than this one. */
+MINIMAX_API const char *minimax_last_error(void);
+
+enum { MINIMAX_LOG_ERROR = 0, MINIMAX_LOG_WARNING = 1, MINIMAX_LOG_INFO = 2, MINIMAX_LOG_DEBUG = 3 };
+
+/* Receives a message (not zero-terminated) at one of the levels above. May be called from any thread
+ * of the library, one message at a time; must not call any minimax_ function. */
+typedef void (*minimax_log_fn)(void *user, int32_t level, const char *message, size_t size);
+
+/* Sends messages of `level` and below to `log`; NULL for silence, which is the default. Any thread;
+ * when it returns the previous callback is no longer running. */
+MINIMAX_API minimax_status minimax_set_log(minimax_log_fn log, void *user, int32_t level);
+
+typedef struct minimax_device_info {
+  size_t struct_size;
+  const char *name;          /* what engine options take: "cpu", "cuda:0"; lives for ever */
+  const char *description;   /* the processor's own name; lives for ever */
+  uint64_t memory_bytes;     /* all of it */
+  uint64_t available_bytes;  /* free now */
+  int32_t core_count;        /* processors this program may use; multiprocessors of a GPU */
+} minimax_device_info;
+
+MINIMAX_API void minimax_device_info_init(minimax_device_info *info);
+/* Number of devices that engines can be opened on; "cpu" is always device 0. Any thread. */
+MINIMAX_API minimax_status minimax_device_count(size_t *out_count);
+/* MINIMAX_NOT_FOUND when index is not below the count. Any thread. */
+MINIMAX_API minimax_status minimax_get_device_info(size_t index, minimax_device_info *out_info);
+
+/* ---- 2 plan and engine -------------------------------------------------------------------------- */
+
+/* Types of numbers. AUTO is chosen by the library as each option says. */
+enum { MINIMAX_TYPE_AUTO = 0, MINIMAX_TYPE_F32 = 1, MINIMAX_TYPE_BF16 = 2, MINIMAX_TYPE_F16 = 3 };
+
+/* Called now and then while an engine is opened, from the calling thread. done and total in bytes.
+ * Return 0 to go on, anything else to give up: the open then returns MINIMAX_CANCELLED. */
+typedef int32_t (*minimax_progress_fn)(void *user, uint64_t done, uint64_t total);
+
+/* Where weights come from. */
+enum {
+  MINIMAX_WEIGHTS_FROM_FILES = 0,
+  MINIMAX_WEIGHTS_SYNTHETIC = 1 /* random numbers of the right shapes, made in memory: for benchmarks.
+                                   Only config.json is read; there is no tokenizer. */
+};
+
+typedef struct minimax_engine_options {
+  size_t struct_size;
+  const char *const *devices;  /* names; NULL: one device, "cpu" */
+  size_t device_count;         /* length of devices; 0 with NULL */
+  int32_t thread_count;        /* CPU threads, the caller's included; 0: one a core, at most 1024 */
+  int32_t weight_type;         /* AUTO: as stored (f16 is widened to f32). Others: UNSUPPORTED so far */
+  int32_t compute_type;        /* AUTO or F32: activations f32. BF16: inputs of matrix products over
+                                  several tokens are rounded to bf16, sums stay f32; faster on CPUs
+                                  with AVX512_BF16, the same as F32 elsewhere */
+  int32_t kv_type;             /* stored keys and values of softmax layers. AUTO: BF16 when the weights
+                                  are 16-bit, else F32 */
+  int32_t state_type;          /* AUTO or F32, nothing else */
+  int32_t weight_source;       /* MINIMAX_WEIGHTS_... */
+  uint64_t synthetic_seed;     /* of MINIMAX_WEIGHTS_SYNTHETIC */
+  int64_t context_limit;       /* tokens a session may hold; 0: as many as memory has room for */
+  int64_t kv_bytes_limit;      /* keys and values of all sessions together; 0: no limit. A feed that
+                                  would pass it is MINIMAX_CONTEXT_FULL */
+  int64_t chunk_tokens;        /* longest piece of a prompt computed at once, 1 to 8192; 0: 512 */
+  minimax_progress_fn progress; /* may be NULL */
+  void *progress_user;
+  const void *host_allocator;  /* must be NULL: kept for a later version */
+  const void *device_stream;   /* must be NULL: kept for a later version */
+} minimax_engine_options;
+
+typedef struct minimax_memory_plan {
+  size_t struct_size;
+  uint64_t parameter_count;       /* of the parts that are loaded */
+  uint64_t tensor_count;          /* tensors that the loader asks the checkpoint for */
+  uint64_t weight_bytes;          /* as kept by the engine (file maps included) */
+  uint64_t workspace_bytes;       /* scratch of the engine, whatever the number of sessions */
+  uint64_t bytes_per_session;     /* lightning state, its log and bookkeeping of an empty session */
+  uint64_t lightning_state_bytes; /* of that, the states: constant in the length of the session */
+  uint64_t lightning_log_bytes;   /* of that, keys and values not yet folded into the states */
+  uint64_t bytes_per_token;       /* keys and values of the softmax layers, a token */
+  uint64_t kv_page_tokens;        /* these are taken in pages of so many tokens */
+  uint64_t available_bytes;       /* free on the device now */
+  uint64_t tokens_that_fit;       /* one session's tokens, beside weights and workspace */
+  uint64_t sessions_that_fit;     /* sessions of context_limit tokens each (one page when it is 0) */
+} minimax_memory_plan;
+
+typedef struct minimax_engine_info {
+  size_t struct_size;
+  const char *model_name;      /* "MiniMax-Text-01", "MiniMax-VL-01", "MiniMax-M1"; lives with the engine */
+  const char *device;          /* "cpu"; lives with the engine */
+  uint64_t parameter_count;
+  uint64_t weight_bytes;
+  int64_t declared_context;    /* max_position_embeddings of config.json; not a limit of the engine */
+  int32_t layer_count;
+  int32_t lightning_layer_count;
+  int32_t hidden_size;
+  int32_t vocabulary_size;
+  int32_t expert_count;
+  int32_t thread_count;
+  int32_t compute_type;        /* MINIMAX_TYPE_F32 or _BF16 */
+  int32_t kv_type;
+  int32_t has_tokenizer;       /* 1 or 0 */
+  int32_t has_vision;          /* the checkpoint holds a vision tower */
+  int32_t stop_token;          /* end of an answer, or -1 when there is none */
+  int32_t image_token;         /* stands for a row of a picture, or -1 */
+} minimax_engine_info;
+
+typedef struct minimax_engine_memory {
+  size_t struct_size;
+  uint64_t weight_bytes;       /* mapped and copied weights */
+  uint64_t workspace_bytes;
+  uint64_t session_bytes;      /* of the sessions alive now, without keys and values */
+  uint64_t kv_bytes;           /* pages of keys and values in use now */
+  uint64_t session_count;
+} minimax_engine_memory;
+
+MINIMAX_API void minimax_engine_options_init(minimax_engine_options *options);
+MINIMAX_API void minimax_memory_plan_init(minimax_memory_plan *plan);
+MINIMAX_API void minimax_engine_info_init(minimax_engine_info *info);
+MINIMAX_API void minimax_engine_memory_init(minimax_engine_memory *memory);
+
+/* What a model would need, from its config.json and the headers or index of its weight files alone:
+ * no weight is read, weight files may be absent. `path` and `options` as for minimax_engine_open.
+ * When there is an index, every name the loader would ask for is looked up in it. Any thread.
+ *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR, MINIMAX_BAD_FILE, MINIMAX_UNSUPPORTED, MINIMAX_INVALID_ARGUMENT */
+MINIMAX_API minimax_status minimax_plan(const char *path, const minimax_engine_options *options,
+                                        minimax_memory_plan *out_plan);
+
+typedef struct minimax_engine minimax_engine;
+
+/* Loads a model.
+ *   path     a folder as on Hugging Face: config.json, model*.safetensors (one, or shards with
+ *            model.safetensors.index.json), and a tokenizer (tokenizer.json, or vocab.json and
+ *            merges.txt, or *.model); a folder without tokenizer gives an engine without one. With
+ *            MINIMAX_WEIGHTS_SYNTHETIC also the path of a config.json itself.
+ *   options  NULL: defaults
+ * Weights are mapped, not copied, where the device can read them in place: the files must stay as they
+ * are while the engine lives. Any thread.
+ *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR, MINIMAX_BAD_FILE  a file, named with what was expected and found
+ *   MINIMAX_UNSUPPORTED     an option or a kind of model
+ *   MINIMAX_NOT_AVAILABLE   the device is not there
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_CANCELLED */
+MINIMAX_API minimax_status minimax_engine_open(const char *path, const minimax_engine_options *options,
+                                               minimax_engine **out_engine);
+MINIMAX_API void minimax_engine_free(minimax_engine *engine);
+
+MINIMAX_API minimax_status minimax_engine_get_info(const minimax_engine *engine,
+                                                   minimax_engine_info *out_info);
+/* The model's config.json as it was read. */
+MINIMAX_API minimax_status minimax_engine_config_json(const minimax_engine *engine, char *buffer,
+                                                      size_t capacity, size_t *out_size);
+/* Memory in use now, counted by the library. */
+MINIMAX_API minimax_status minimax_engine_get_memory(const minimax_engine *engine,
+                                                     minimax_engine_memory *out_memory);
+
+/* ---- 3 tokenizer: MINIMAX_NOT_AVAILABLE when the engine has none -------------------------------- */
+
+enum {
+  MINIMAX_TOKENIZE_DEFAULT = 0,
+  MINIMAX_TOKENIZE_PLAIN = 1, /* "<image>" and its like are ordinary text: for text from strangers */
+  MINIMAX_DETOKENIZE_DEFAULT = 0,
+  MINIMAX_DETOKENIZE_SPECIAL = 1 /* write special tokens too; by default they are left out */
+};
+
+/* Text to token ids. Nothing is added at either end. Bytes that are not UTF-8 are kept: they become
+ * byte tokens and come back as they were. */
+MINIMAX_API minimax_status minimax_engine_tokenize(const minimax_engine *engine, const char *text,
+                                                   size_t size, int32_t flags, int32_t *tokens,
+                                                   size_t capacity, size_t *out_count);
+/* Token ids to bytes. May begin or end within a character: see text streams for whole ones.
+ *   MINIMAX_INVALID_ARGUMENT  an id is not below the vocabulary size */
+MINIMAX_API minimax_status minimax_engine_detokenize(const minimax_engine *engine, const int32_t *tokens,
+                                                     size_t token_count, int32_t flags, char *text,
+                                                     size_t capacity, size_t *out_size);
+
+enum {
+  MINIMAX_TOKEN_TEXT = 0,
+  MINIMAX_TOKEN_SPECIAL = 1,  /* markers, left out when text is written */
+  MINIMAX_TOKEN_UNDEFINED = 2 /* a row of the vocabulary without meaning */
+};
+
+typedef struct minimax_token_info {
+  size_t struct_size;
+  int32_t kind;           /* MINIMAX_TOKEN_... */
+  int32_t is_stop;        /* ends an answer */
+  int32_t is_suppressed;  /* never sampled: undefined, or its embedding is all zero */
+  char bytes[256];        /* what it stands for, cut at 256 */
+  size_t size;            /* bytes used */
+} minimax_token_info;
+
+MINIMAX_API void minimax_token_info_init(minimax_token_info *info);
+MINIMAX_API minimax_status minimax_engine_token_info(const minimax_engine *engine, int32_t token,
+                                                     minimax_token_info *out_info);
+
+/* Turns tokens into text piece by piece: never half a character, and never a part of what may become
+ * one of the stop strings. */
+typedef struct minimax_text_stream minimax_text_stream;
+
+/* stop_strings: zero-terminated, at most 64, none empty; NULL with stop_count 0 for none. */
+MINIMAX_API minimax_status minimax_text_stream_create(const minimax_engine *engine,
+                                                      const char *const *stop_strings, size_t stop_count,
+                                                      minimax_text_stream **out_stream);
+MINIMAX_API void minimax_text_stream_free(minimax_text_stream *stream);
+/* Adds a token; *out_text (not zero-terminated) is what can be shown now, perhaps nothing, valid until
+ * the next call on the stream. *out_stopped is 1 once a stop string has appeared: the text ends before
+ * it, and further tokens give nothing. Bytes that can never become a character are written as U+FFFD. */
+MINIMAX_API minimax_status minimax_text_stream_push(minimax_text_stream *stream, int32_t token,
+                                                    const char **out_text, size_t *out_size,
+                                                    int32_t *out_stopped);
+/* Gives what was held back, and makes the stream as new. */
+MINIMAX_API minimax_status minimax_text_stream_flush(minimax_text_stream *stream, const char **out_text,
+                                                     size_t *out_size);
+
+/* ---- 4 prompts ---------------------------------------------------------------------------------- */
+
+enum {
+  MINIMAX_ROLE_SYSTEM = 1,
+  MINIMAX_ROLE_USER = 2,
+  MINIMAX_ROLE_ASSISTANT = 3,
+  MINIMAX_ROLE_TOOL = 4 /* the result of a tool; `name` is the tool's */
+};
+
+enum {
+  MINIMAX_CHAT_AUTO = 0,    /* as the checkpoint says */
+  MINIMAX_CHAT_TEXT_01 = 1,
+  MINIMAX_CHAT_VL_01 = 2,
+  MINIMAX_CHAT_M1 = 3,      /* the checkpoint's own template */
+  MINIMAX_CHAT_M1_VLLM = 4  /* the template that serving engines replace it with */
+};
+
+/* Messages, tools and plain pieces, on their way to become the tokens of a session. The order of
+ * rendering is the chat format's: system messages and tools may move. Text of messages is tokenized
+ * as MINIMAX_TOKENIZE_PLAIN: nobody can forge a marker by writing it. */
+typedef struct minimax_prompt minimax_prompt;
+
+MINIMAX_API minimax_status minimax_prompt_create(const minimax_engine *engine, minimax_prompt **out_prompt);
+MINIMAX_API void minimax_prompt_free(minimax_prompt *prompt);
+/* Back to empty; the chat format stays. */
+MINIMAX_API minimax_status minimax_prompt_clear(minimax_prompt *prompt);
+/* MINIMAX_CHAT_...; the prompt must be empty. */
+MINIMAX_API minimax_status minimax_prompt_set_format(minimax_prompt *prompt, int32_t format);
+
+/* One message. name: the tool's name of MINIMAX_ROLE_TOOL, else NULL. */
+MINIMAX_API minimax_status minimax_prompt_add_message(minimax_prompt *prompt, int32_t role,
+                                                      const char *name, const char *text, size_t size);
+/* A list of messages as of OpenAI's chat API: [{"role": ..., "content": text or [{"type": "text",
+ * "text": ...}, ...], "name": ..., "tool_calls": [...]}]. Roles system, user, assistant, tool,
+ * function. What the format cannot express is MINIMAX_UNSUPPORTED. */
+MINIMAX_API minimax_status minimax_prompt_add_messages_json(minimax_prompt *prompt, const char *json,
+                                                            size_t size);
+/* The tools the model may call: a list of objects, rendered as they are written. Replaces earlier ones. */
+MINIMAX_API minimax_status minimax_prompt_set_tools_json(minimax_prompt *prompt, const char *json,
+                                                         size_t size);
+/* Ends the prompt with the header of the assistant's answer. */
+MINIMAX_API minimax_status minimax_prompt_begin_reply(minimax_prompt *prompt);
+
+/* Goes on after an answer that was generated into the session: adds what the format puts behind it,
+ * the stop token included unless stop_reason (minimax_generate_result) is MINIMAX_STOP_TOKEN. Call it
+ * first, then add the next message. */
+MINIMAX_API minimax_status minimax_prompt_end_reply(minimax_prompt *prompt, int32_t stop_reason);
+
+/* Pieces outside any message, in order with the messages; flags as for minimax_engine_tokenize. */
+MINIMAX_API minimax_status minimax_prompt_add_text(minimax_prompt *prompt, const char *text, size_t size,
+                                                   int32_t flags);
+MINIMAX_API minimax_status minimax_prompt_add_tokens(minimax_prompt *prompt, const int32_t *tokens,
+                                                     size_t token_count);
+
+/* What the prompt has become. */
+MINIMAX_API minimax_status minimax_prompt_tokens(const minimax_prompt *prompt, int32_t *tokens,
+                                                 size_t capacity, size_t *out_count);
+/* The rendered text, special tokens written out. */
+MINIMAX_API minimax_status minimax_prompt_text(const minimax_prompt *prompt, char *buffer, size_t capacity,
+                                               size_t *out_size);
+
+/* ---- 5 sessions --------------------------------------------------------------------------------- */
+
+typedef struct minimax_session minimax_session;
+
+typedef struct minimax_session_options {
+  size_t struct_size;
+  int32_t rewind_tokens; /* how many of the last tokens stay un-folded beside the lightning states, at
+                            least; 0: 32, at most 4096, -1: none */
+} minimax_session_options;
+
+typedef struct minimax_feed_report {
+  size_t struct_size;
+  uint64_t token_count;  /* of the prompt */
+  uint64_t prefill_ns;   /* time spent computing */
+} minimax_feed_report;
+
+typedef struct minimax_session_stats {
+  size_t struct_size;
+  int64_t position;
+  uint64_t fed_tokens;        /* since the session was created, resets included */
+  uint64_t prefill_ns;        /* in calls that fed several tokens */
+  uint64_t prefill_tokens;
+  uint64_t decode_ns;         /* in calls that fed one */
+  uint64_t decode_tokens;
+  uint64_t state_bytes;       /* lightning states and log */
+  uint64_t kv_bytes;          /* pages of keys and values */
+  int32_t is_poisoned;
+} minimax_session_stats;
+
+MINIMAX_API void minimax_session_options_init(minimax_session_options *options);
+MINIMAX_API void minimax_feed_report_init(minimax_feed_report *report);
+MINIMAX_API void minimax_session_stats_init(minimax_session_stats *stats);
+
+/* A new, empty timeline. options NULL: defaults. Memory for the lightning states is taken now.
+ *   MINIMAX_OUT_OF_MEMORY */
+MINIMAX_API minimax_status minimax_session_create(minimax_engine *engine,
+                                                  const minimax_session_options *options,
+                                                  minimax_session **out_session);
+MINIMAX_API void minimax_session_free(minimax_session *session);
+
+/* Feeds tokens; the session then stands after the last of them, with its logits. Sessions of one
+ * engine may be fed from several threads; the engine computes one step at a time.
+ *   tokens   token_count ids, each in [0, vocabulary_size); token_count 1 or more
+ * With the session where it was before:
+ *   MINIMAX_INVALID_ARGUMENT, MINIMAX_CONTEXT_FULL, MINIMAX_OUT_OF_MEMORY, MINIMAX_POISONED
+ * With the session after as many whole chunks as were finished (see minimax_session_position), without
+ * logits if that is not where it stood:
+ *   MINIMAX_CANCELLED
+ * With a session that can only be freed: MINIMAX_DEVICE_ERROR, MINIMAX_INTERNAL_ERROR */
+MINIMAX_API minimax_status minimax_session_feed(minimax_session *session, const int32_t *tokens,
+                                                size_t token_count);
+/* The same with the tokens of a prompt, which must be of the same engine (else MINIMAX_WRONG_MODEL) and
+ * not empty. out_report may be NULL. */
+MINIMAX_API minimax_status minimax_session_feed_prompt(minimax_session *session,
+                                                       const minimax_prompt *prompt,
+                                                       minimax_feed_report *out_report);
+/* Feeds tokens and writes the logits after each of them: logits [token_count, vocabulary_size] f32;
+ * capacity counts floats. Errors as minimax_session_feed, and MINIMAX_INVALID_ARGUMENT when the capacity
+ * is too small. On MINIMAX_CANCELLED the rows of the tokens that were fed are written. */
+MINIMAX_API minimax_status minimax_session_feed_logits(minimax_session *session, const int32_t *tokens,
+                                                       size_t token_count, float *logits,
+                                                       size_t capacity);
+/* Feeds tokens and writes the natural logarithm of the probability of each, given all before it.
+ * logprobs [token_count] f32; the first of an empty session, which nothing precedes, is NaN.
+ * Errors as minimax_session_feed. */
+MINIMAX_API minimax_status minimax_session_score(minimax_session *session, const int32_t *tokens,
+                                                 size_t token_count, float *logprobs);
+
+/* Number of tokens fed. */
+MINIMAX_API minimax_status minimax_session_position(const minimax_session *session, int64_t *out_position);
+/* The tokens from position `first` on. */
+MINIMAX_API minimax_status minimax_session_tokens(const minimax_session *session, int64_t first,
+                                                  int32_t *tokens, size_t capacity, size_t *out_count);
+/* The logits after the last token: [vocabulary_size] f32, the session's own, valid until the next call
+ * that changes it. out_count may be NULL. Suppressed tokens are not masked here.
+ *   MINIMAX_NOT_AVAILABLE  the session is empty, or the last feed was cancelled */
+MINIMAX_API minimax_status minimax_session_logits(const minimax_session *session,
+                                                  const float **out_logits, size_t *out_count);
+/* Stops the feed, score or generate that runs now on this session, within one chunk or token; it
+ * returns MINIMAX_CANCELLED (generate: with the reply so far). Nothing happens when none runs.
+ * Any thread, and from signal handlers; the session must not be freed meanwhile. */
+MINIMAX_API minimax_status minimax_session_cancel(minimax_session *session);
+/* Forgets everything: an empty timeline again. Pages go back to the engine. */
+MINIMAX_API minimax_status minimax_session_reset(minimax_session *session);
+MINIMAX_API minimax_status minimax_session_get_stats(const minimax_session *session,
+                                                     minimax_session_stats *out_stats);
+
+/* ---- 6 sampling --------------------------------------------------------------------------------- */
+
+typedef struct minimax_logit_bias {
+  int32_t token;
+  float bias; /* added to the logit; -INFINITY forbids the token */
+} minimax_logit_bias;
+
+typedef struct minimax_sampler_options {
+  size_t struct_size;
+  float temperature;        /* 0: greedy (the most probable token; the lowest id of equals); up to 100 */
+  float top_p;              /* smallest set of tokens of at least this probability; 0 or 1: off */
+  float min_p;              /* tokens of at least this share of the best one's probability; 0: off */
+  int32_t top_k;            /* the k most probable tokens; 0: off */
+  float repetition_penalty; /* logits of tokens of the session are divided (positive) or multiplied
+                               (negative) by it; 0 or 1: off; up to 100 */
+  float presence_penalty;   /* subtracted once for a token this sampler has accepted; -100 to 100 */
+  float frequency_penalty;  /* subtracted for each time; -100 to 100 */
+  int32_t penalty_window;   /* penalties look at so many last tokens; 0: at all of them */
+  uint64_t seed;            /* the same seed, prompt and options give the same text */
+  const minimax_logit_bias *logit_bias; /* copied; may be NULL */
+  size_t logit_bias_count;
+  int32_t top_logprobs;     /* so many alternatives are kept for minimax_sampler_logprobs, 0 to 256 */
+} minimax_sampler_options;
+
+typedef struct minimax_token_logprob {
+  int32_t token;
+  float logprob; /* natural logarithm, under the model's own distribution: before bias, penalties and
+                    temperature; suppressed tokens are left out of it */
+} minimax_token_logprob;
+
+MINIMAX_API void minimax_sampler_options_init(minimax_sampler_options *options);
+
+/* Logits to a token. Order: bias, penalties, temperature, top-k, top-p, min-p, draw. Suppressed tokens
+ * (minimax_token_info) are never drawn. */
+typedef struct minimax_sampler minimax_sampler;
+
+/* options NULL: greedy.  MINIMAX_INVALID_ARGUMENT: a value out of range or not a number */
+MINIMAX_API minimax_status minimax_sampler_create(const minimax_engine *engine,
+                                                  const minimax_sampler_options *options,
+                                                  minimax_sampler **out_sampler);
+MINIMAX_API void minimax_sampler_free(minimax_sampler *sampler);
+/* Forgets accepted tokens and starts its random numbers anew from the seed. */
+MINIMAX_API minimax_status minimax_sampler_reset(minimax_sampler *sampler);
+/* Draws the token that follows, and accepts it. The session is not fed.
+ *   MINIMAX_NOT_AVAILABLE  the session has no logits
+ *   MINIMAX_INVALID_ARGUMENT  no token is left to draw: all are forbidden or not numbers */
+MINIMAX_API minimax_status minimax_sampler_sample(minimax_sampler *sampler,
+                                                  const minimax_session *session, int32_t *out_token);
+/* Counts a token that was chosen elsewhere. */
+MINIMAX_API minimax_status minimax_sampler_accept(minimax_sampler *sampler, int32_t token);
+/* Of the last sample: the drawn token first, then the top_logprobs most probable ones. */
+MINIMAX_API minimax_status minimax_sampler_logprobs(const minimax_sampler *sampler,
+                                                    minimax_token_logprob *entries, size_t capacity,
+                                                    size_t *out_count);
+
+/* ---- 7 generating ------------------------------------------------------------------------------- */
+
+/* A piece of the answer: whole characters, not zero-terminated. Return 0 to go on, else stop. */
+typedef int32_t (*minimax_text_fn)(void *user, const char *text, size_t size);
+/* A token that was drawn, before it is fed. Return 0 to go on, else stop. */
+typedef int32_t (*minimax_token_fn)(void *user, int32_t token);
+
+typedef struct minimax_generate_options {
+  size_t struct_size;
+  int64_t max_tokens;              /* 0: until a stop */
+  const char *const *stop_strings; /* zero-terminated, at most 64 */
+  size_t stop_string_count;
+  int32_t ignore_stop_token;       /* 1: go on after the model's own end */
+  minimax_text_fn on_text;         /* may be NULL; needs a tokenizer */
+  minimax_token_fn on_token;       /* may be NULL */
+  void *user;
+} minimax_generate_options;
+
+enum {
+  MINIMAX_STOP_TOKEN = 1,      /* the model ended its answer */
+  MINIMAX_STOP_STRING = 2,
+  MINIMAX_STOP_MAX_TOKENS = 3,
+  MINIMAX_STOP_CONTEXT = 4,    /* the session is full */
+  MINIMAX_STOP_CALLBACK = 5,
+  MINIMAX_STOP_CANCELLED = 6
+};
+
+typedef struct minimax_generate_result {
+  size_t struct_size;
+  int32_t stop_reason;
+  uint64_t token_count; /* drawn and fed to the session */
+  uint64_t decode_ns;   /* time of the whole call */
+} minimax_generate_result;
+
+MINIMAX_API void minimax_generate_options_init(minimax_generate_options *options);
+MINIMAX_API void minimax_generate_result_init(minimax_generate_result *result);
+
+/* Draws and feeds tokens until a stop. The session must stand at logits (feed a prompt first). Every
+ * drawn token is fed, the stop token included, so that the next message may follow.
+ *   sampler NULL: greedy; options NULL: until the model ends; out_result may be NULL
+ * Reasons to stop are MINIMAX_OK with stop_reason, except a cancel: MINIMAX_CANCELLED, with the result
+ * filled and the session after the tokens of the reply so far. Other errors as minimax_session_feed. */
+MINIMAX_API minimax_status minimax_session_generate(minimax_session *session, minimax_sampler *sampler,
+                                                    const minimax_generate_options *options,
+                                                    minimax_generate_result *out_result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MINIMAX_H */
