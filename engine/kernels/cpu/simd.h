@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vectors of f32 for the instruction set a kernel file is compiled for. Only *_kernels.cc include it.
+//
+// MINIMAX_ISA (portable, avx2 or avx512) names the namespace; lanes is the width of a vector. Partial
+// loads read nothing beyond count and fill with zero; partial stores write count numbers.
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/dtype.h"
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace minimax::MINIMAX_ISA {
+
+#if defined(__AVX512F__)
+
+constexpr int lanes = 16;
+struct F32 {
+  __m512 v;
+};
+inline F32 broadcast(float x) { return {_mm512_set1_ps(x)}; }
+inline F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, F32 x) { _mm512_storeu_ps(p, x.v); }
+inline __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
+inline F32 load_part(const float* p, int64_t count) {
+  return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
+}
+inline void store_part(float* p, F32 x, int64_t count) {
+  _mm512_mask_storeu_ps(p, first_lanes(count), x.v);
+}
+inline F32 widen(__m256i halves) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+}
+inline F32 load(const bf16* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+inline F32 load_part(const bf16* p, int64_t count) {
+  return widen(_mm256_maskz_loadu_epi16(first_lanes(count), p));
+}
+inline void store(bf16* p, F32 x) {
+  const __m256bh halves = _mm512_cvtneps_pbh(x.v);
+  memcpy(p, &halves, sizeof halves);
+}
+inline void store_part(bf16* p, F32 x, int64_t count) {
+  const __m256bh halves = _mm512_cvtneps_pbh(x.v);
+  __m256i bits;
+  memcpy(&bits, &halves, sizeof bits);
+  _mm256_mask_storeu_epi16(p, first_lanes(count), bits);
+}
+inline F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F32 operator/(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline float sum(F32 a) { return _mm512_reduce_add_ps(a.v); }
+inline float largest(F32 a) { return _mm512_reduce_max_ps(a.v); }
+inline F32 round_to_integer(F32 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// 2^n for integral n in [-126, 127]
+inline F32 power_of_two(F32 n) {
+  const __m512i bits = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 23))};
+}
+
+#elif defined(__AVX2__)
+
+constexpr int lanes = 8;
+struct F32 {
+  __m256 v;
+};
+inline F32 broadcast(float x) { return {_mm256_set1_ps(x)}; }
+inline F32 load(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline void store(float* p, F32 x) { _mm256_storeu_ps(p, x.v); }
+inline __m256i first_lanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline F32 load_part(const float* p, int64_t count) {
+  return {_mm256_maskload_ps(p, first_lanes(count))};
+}
+inline void store_part(float* p, F32 x, int64_t count) {
+  _mm256_maskstore_ps(p, first_lanes(count), x.v);
+}
+inline F32 load(const bf16* p) {
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16))};
+}
+inline F32 load_part(const bf16* p, int64_t count) {
+  bf16 whole[lanes] = {};
+  memcpy(whole, p, static_cast<size_t>(count) * sizeof(bf16));
+  return load(whole);
+}
+inline void store(bf16* p, F32 x) {
+  const __m256i bits = _mm256_castps_si256(x.v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_srli_epi32(
+      _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
+  const __m256i halves = _mm256_blendv_epi8(rounded, quiet, is_nan);
+  const __m128i packed =
+      _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
+}
+inline void store_part(bf16* p, F32 x, int64_t count) {
+  bf16 whole[lanes];
+  store(whole, x);
+  memcpy(p, whole, static_cast<size_t>(count) * sizeof(bf16));
+}
+inline F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F32 operator/(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline float sum(F32 a) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float largest(F32 a) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+inline F32 round_to_integer(F32 a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline F32 power_of_two(F32 n) {
+  const __m256i bits = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 23))};
+}
+
+#else
+
+// Four lanes in the compiler's own vectors: SSE2, NEON or plain code, as the machine has it.
+constexpr int lanes = 4;
+struct F32 {
+  float v __attribute__((vector_size(16)));
+};
+inline F32 broadcast(float x) { return {{x, x, x, x}}; }
+inline F32 load(const float* p) {
+  F32 x;
+  memcpy(&x.v, p, sizeof x.v);
+  return x;
+}
+inline void store(float* p, F32 x) { memcpy(p, &x.v, sizeof x.v); }
+inline F32 load_part(const float* p, int64_t count) {
+  F32 x = broadcast(0);
+  memcpy(&x.v, p, static_cast<size_t>(count) * sizeof(float));
+  return x;
+}
+inline void store_part(float* p, F32 x, int64_t count) {
+  memcpy(p, &x.v, static_cast<size_t>(count) * sizeof(float));
+}
+inline F32 load(const bf16* p) { return {{to_f32(p[0]), to_f32(p[1]), to_f32(p[2]), to_f32(p[3])}}; }
+inline F32 load_part(const bf16* p, int64_t count) {
+  bf16 whole[lanes] = {};
+  memcpy(whole, p, static_cast<size_t>(count) * sizeof(bf16));
+  return load(whole);
+}
+inline void store(bf16* p, F32 x) {
+  for (int i = 0; i < lanes; ++i) p[i] = to_bf16(x.v[i]);
+}
+inline void store_part(bf16* p, F32 x, int64_t count) {
+  for (int i = 0; i < count; ++i) p[i] = to_bf16(x.v[i]);
+}
+inline F32 operator+(F32 a, F32 b) { return {a.v + b.v}; }
+inline F32 operator-(F32 a, F32 b) { return {a.v - b.v}; }
+inline F32 operator*(F32 a, F32 b) { return {a.v * b.v}; }
+inline F32 operator/(F32 a, F32 b) { return {a.v / b.v}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {a.v * b.v + c.v}; }
+inline F32 max(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
+inline F32 min(F32 a, F32 b) { return {a.v < b.v ? a.v : b.v}; }
+inline float sum(F32 a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+inline float largest(F32 a) {
+  const float x = a.v[0] > a.v[1] ? a.v[0] : a.v[1], y = a.v[2] > a.v[3] ? a.v[2] : a.v[3];
+  return x > y ? x : y;
+}
+inline F32 round_to_integer(F32 a) {
+  const F32 magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it leaves no bits for fractions
+  return (a + magic) - magic;
+}
+inline F32 power_of_two(F32 n) {
+  F32 out;
+  for (int i = 0; i < lanes; ++i) {
+    const int32_t exponent = n.v[i] >= -126 && n.v[i] <= 127 ? static_cast<int32_t>(n.v[i]) : 0;
+    out.v[i] = __builtin_bit_cast(float, (exponent + 127) << 23);
+  }
+  return out;
+}
+
+#endif
+
+// e^x with a relative error below 2e-7 for x in [-87, 88]; smaller x give e^-87, larger e^88, NaN gives
+// NaN (min and max give their second argument when one is NaN).
+inline F32 exp(F32 x) {
+  x = min(broadcast(88.0f), max(broadcast(-87.0f), x));
+  const F32 n = round_to_integer(x * broadcast(1.44269504f));
+  // x - n ln 2, with ln 2 in two parts so that no digit is lost
+  const F32 r = fma(n, broadcast(-1.42860677e-6f), fma(n, broadcast(-0.693145752f), x));
+  F32 p = broadcast(1.98412698e-4f);  // Taylor's terms to r^7: |r| <= 0.3466
+  p = fma(p, r, broadcast(1.38888889e-3f));
+  p = fma(p, r, broadcast(8.33333333e-3f));
+  p = fma(p, r, broadcast(4.16666667e-2f));
+  p = fma(p, r, broadcast(1.66666667e-1f));
+  p = fma(p, r, broadcast(0.5f));
+  p = fma(p, r, broadcast(1.0f));
+  p = fma(p, r, broadcast(1.0f));
+  return p * power_of_two(n);
+}
+
+inline F32 sigmoid(F32 x) { return broadcast(1.0f) / (broadcast(1.0f) + exp(broadcast(0.0f) - x)); }
+inline F32 silu(F32 x) { return x * sigmoid(x); }
+
+}  // namespace minimax::MINIMAX_ISA

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vocabulary: everything model and vision ask of a device, one free function per operation.
+//
+// Each function checks shapes and types in words (MINIMAX_INVALID_ARGUMENT), then hands over to the
+// backend. Shape letters: T tokens of this step, W model width, K and N inputs and outputs of a
+// matrix, H query heads, G key/value heads, D head width, X experts, E experts of a token, F expert
+// width, V vocabulary. Activations are f32 ("act" below) on the CPU. Sums are f32 everywhere. Inputs
+// and outputs do not overlap unless a comment says "in place". T = 0 does nothing.
+#pragma once
+
+#include <span>
+
+#include "engine/ops/backend.h"
+#include "engine/ops/views.h"
+#include "engine/tensor/tensor.h"
+#include "engine/tensor/weight.h"
+
+namespace minimax::ops {
+
+// out[t, :] = table[ids[t], :]
+//
+//   ids    [T]     i32        each in [0, V)
+//   table  [V, W]  bf16, f32
+//   out    [T, W]  act
+void embed(Backend& backend, const Tensor& ids, const Tensor& table, const Tensor& out);
+
+// out[t, n] = f(sum over k of x[t, k] * weight[n, k]),   f the identity or SiLU
+//
+//   x    [T, K]  act   rows may have a stride
+//   out  [T, N]  act   rows may have a stride
+// Inputs may be rounded to bf16 when T > 1 and the backend was opened with bf16 compute.
+void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation activation,
+            const Tensor& out);
+
+// logits[t, v] = sum over k of x[t, k] * weight[v, k], never rounded below f32 products and sums
+// (spec §2.6).
+//
+//   x       [T, K]  act
+//   logits  [T, V]  f32
+void logits(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& logits);
+
+// out[t, w] = x[t, w] / sqrt(mean over w of x[t, w]^2 + eps) * weight[w]
+//
+//   x, out  [T, W]  act   in place allowed
+//   weight  [W]     f32
+void rms_norm(Backend& backend, const Tensor& x, const Tensor& weight, float eps, const Tensor& out);
+
+// DeepNorm's residual and the norm that follows it (spec §2.2): the sum itself is needed nowhere.
+//
+//   out = rms_norm(scale.residual * x + scale.branch * y, weight, eps)
+//
+//   x, y, out  [T, W]  act   out may be x or y
+//   weight     [W]     f32
+void residual_rms_norm(Backend& backend, const Tensor& x, const Tensor& y, ResidualScale scale,
+                       const Tensor& weight, float eps, const Tensor& out);
+
+// out = rms_norm(x, weight, eps) * sigmoid(gate): one norm over all heads, then the gate (spec §2.4).
+//
+//   x, gate, out  [T, H * D]  act   out may be x
+//   weight        [H * D]     f32
+void gated_rms_norm(Backend& backend, const Tensor& x, const Tensor& gate, const Tensor& weight,
+                    float eps, const Tensor& out);
+
+// Rotates the first R of each head's D numbers, paired (j, j + R/2), in place (spec §2.3):
+//
+//   angle = position(t) * theta^(-2j / R)          for j in 0 .. R/2
+//   x[j], x[j + R/2] = x[j] cos - x[j + R/2] sin,  x[j + R/2] cos + x[j] sin
+//
+//   x          [T, heads, D]  act   in place
+//   sequences  together the T rows, in order; they give each row its position
+void rope(Backend& backend, const Tensor& x, std::span<const SequenceSpan> sequences, Rope rope);
+
+// Lightning attention (spec §2.4): T new tokens of S sequences, every head, against the states.
+//
+//   for each token t:  S[h]       = exp(-slope[h]) * S[h] + outer(k[t, h], v[t, h])
+//                      out[t, h]  = q[t, h] * S[h]
+//
+//   qkv    [T, H, 3, D]  act   q, k, v after SiLU; no rotary embedding, no 1/sqrt(D)
+//   slope  [H]           f32   above 0
+//   out    [T, H, D]     act
+//   sequences  see LightningSequence: the state is kept as committed state + log
+//
+// However a sequence is split into calls, the committed states are the same to the bit (given the
+// same q, k, v): they are folded lightning_block tokens at a time, at multiples of it.
+void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slope,
+                         std::span<const LightningSequence> sequences, const Tensor& out);
+
+// Writes keys and values of T new tokens into their pages.
+//
+//   k, v  [T, G, D]  act   keys after rope; rounded to layout.dtype
+void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout& layout,
+              std::span<const KvSequence> sequences);
+
+// Causal softmax attention over pages (spec §2.3); the new tokens' keys and values are already there.
+//
+//   out[t, h] = sum over j <= position(t) of softmax_j(scale * q[t, h] . k[j, h / (H / G)]) * v[j, ...]
+//
+//   q, out  [T, H, D]  act
+void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
+                       std::span<const KvSequence> sequences, const Tensor& out);
+
+// Routing (spec §2.5): r = weight * x in f32; the E largest (the lower index of equals), softmax over
+// those E, largest first.
+//
+//   x        [T, W]  act
+//   weight   [X, W]  f32 or bf16
+//   experts  [T, E]  i32  out
+//   shares   [T, E]  f32  out, each row sums to 1
+// precision: rounds the logits to bf16 first where parity with such an engine is wanted.
+void route(Backend& backend, const Tensor& x, const Tensor& weight, RouterPrecision precision,
+           const Tensor& experts, const Tensor& shares);
+
+// out[t] = sum over e of shares[t, e] * down_x(silu(gate_x(x[t])) * up_x(x[t])),  x = experts[t, e],
+// summed in ascending order of the experts' numbers.
+//
+//   x, out   [T, W]  act
+//   weights  X experts; as linear, inputs may be rounded to bf16 when an expert has more than one token
+void moe(Backend& backend, const Tensor& x, std::span<const ExpertWeights> weights,
+         const Tensor& experts, const Tensor& shares, const Tensor& out);
+
+}  // namespace minimax::ops
