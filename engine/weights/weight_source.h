@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tensor name to tensor on a device: from the files of a checkpoint, or made up for benchmarks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine/tensor/buffer.h"
+#include "engine/tensor/memory.h"
+#include "engine/tensor/tensor.h"
+#include "engine/weights/checkpoint.h"
+#include "minimax.h"
+
+namespace minimax {
+
+// How weights are brought in, and who is told.
+struct LoadOptions {
+  ThreadPool* threads = nullptr;  // nullptr: the calling thread alone
+  minimax_progress_fn progress = nullptr;
+  void* progress_user = nullptr;
+  uint64_t total_bytes = 0;  // of all tensors that will be asked for: what progress counts up to
+};
+
+// Gives out the tensors of a model one by one, and owns them: keep it as long as they are used. One
+// thread at a time. Every call may throw MINIMAX_OUT_OF_MEMORY, and MINIMAX_CANCELLED when the
+// progress callback says so; the source can then only be destroyed.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  virtual bool has(std::string_view name) const = 0;
+  // As stored, bf16 or f32 (f16 is widened to f32), in place in the mapped file where the device
+  // can read it there. MINIMAX_BAD_FILE when it is missing or of another shape or type.
+  virtual Tensor matrix(std::string_view name, const Shape& expected) = 0;
+  // The same in f32 whatever is stored, of any rank: norms, biases, routers.
+  virtual Tensor vector_f32(std::string_view name, const Shape& expected) = 0;
+  // After the last tensor: reads what is used in place from the disk, all threads at once. May be
+  // left out when the weights do not fit in memory: pages are then read at their first use.
+  virtual void read_pages() = 0;
+
+  // Of the tensors given out, as stored; f16 counts as the f32 it became.
+  uint64_t byte_count() const { return byte_count_; }
+
+  Tensor matrix(const TensorSpec& wanted) { return matrix(wanted.name, wanted.shape); }
+  Tensor vector_f32(const TensorSpec& wanted) { return vector_f32(wanted.name, wanted.shape); }
+
+ protected:
+  WeightSource(Memory& memory, const LoadOptions& options) : memory_(memory), options_(options) {}
+  // Memory of the device that lives as long as the source.
+  Tensor allocate(DType dtype, const Shape& shape);
+  // Tells the callback. Done never passes total.
+  void report(uint64_t more_done);
+  // body(block_index) for each block, shared among threads, with reports between groups of blocks.
+  template <typename Body>
+  void for_each_block(size_t size_bytes, size_t block_bytes, const Body& body);
+
+  Memory& memory_;
+  LoadOptions options_;
+  uint64_t byte_count_ = 0;
+
+ private:
+  std::vector<Buffer> buffers_;
+  uint64_t done_bytes_ = 0;
+};
+
+// Weights of a checkpoint that was opened with Checkpoint::open.
+class CheckpointSource final : public WeightSource {
+ public:
+  // The memory must outlive the source.
+  CheckpointSource(Checkpoint checkpoint, Memory& memory, const LoadOptions& options);
+
+  bool has(std::string_view name) const override { return checkpoint_.has(name); }
+  using WeightSource::matrix;
+  using WeightSource::vector_f32;
+  Tensor matrix(std::string_view name, const Shape& expected) override;
+  Tensor vector_f32(std::string_view name, const Shape& expected) override;
+  void read_pages() override;
+
+ private:
+  const StoredTensor& require(std::string_view name, const Shape& expected) const;
+  bool usable_in_place(const std::byte* data, DType dtype) const;
+  Tensor in_place(const StoredTensor& stored, const Shape& shape);
+  Tensor copied(const StoredTensor& stored, const Shape& shape, DType dtype);
+
+  Checkpoint checkpoint_;
+  std::vector<const StoredTensor*> in_place_;  // given out, not yet read
+};
+
+// Random weights, the same for the same seed and name whatever the threads. Matrices have elements
+// of about 1/sqrt(inputs), embeddings of about 1, norms of about 1: a model of any size then gives
+// finite logits of about 1.
+class SyntheticSource final : public WeightSource {
+ public:
+  // matrix_dtype: bf16 or f32.
+  SyntheticSource(uint64_t seed, DType matrix_dtype, Memory& memory, const LoadOptions& options);
+
+  bool has(std::string_view) const override { return true; }
+  using WeightSource::matrix;
+  using WeightSource::vector_f32;
+  Tensor matrix(std::string_view name, const Shape& expected) override;
+  Tensor vector_f32(std::string_view name, const Shape& expected) override;
+  void read_pages() override {}
+
+ private:
+  Tensor made_up(std::string_view name, const Shape& shape, DType dtype);
+
+  uint64_t seed_;
+  DType matrix_dtype_;
+};
+
+}  // namespace minimax
