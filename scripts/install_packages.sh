@@ -28,7 +28,7 @@ if [[ $(id -u) -ne 0 ]]; then
   fi
   as_root=(sudo)
 fi
-apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
 echo "installing ${missing[*]}"
 run_quietly "${apt[@]}" update
 run_quietly "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
