@@ -44,8 +44,9 @@ class Buffer {
   size_t size_bytes_ = 0;
 };
 
-// Scratch of one step: allocated once, handed out front to back, taken back all at once. The order
-// of requests is the same in every step of the same size, so addresses are too. One thread at a time.
+// Scratch of one step: allocated once, handed out front to back, taken back at the end of a Scope. The
+// order of requests is the same in every step of the same size, so addresses are too. One thread at a
+// time.
 class Arena {
  public:
   Arena(Memory& memory, size_t size_bytes) : block_(memory, size_bytes) {}
@@ -58,8 +59,20 @@ class Arena {
     assert(used_ <= block_.size_bytes());
     return view;
   }
-  void reset() { used_ = 0; }
   size_t size_bytes() const { return block_.size_bytes(); }
+
+  // What was taken within a scope is free again at its end.
+  class Scope {
+   public:
+    explicit Scope(Arena& arena) : arena_(arena), used_(arena.used_) {}
+    ~Scope() { arena_.used_ = used_; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Arena& arena_;
+    size_t used_;
+  };
 
   // What take() uses for so many bytes.
   static constexpr size_t padded(size_t size_bytes) { return (size_bytes + 63) / 64 * 64; }
