@@ -67,6 +67,46 @@ inline F32 power_of_two(F32 n) {
   const __m512i bits = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 23))};
 }
+// lane i of the result is sum(x[i])
+inline F32 sums(const F32 (&x)[lanes]) {
+  __m512 four[4];  // four[g]: in each quarter, that quarter's sums of x[4 * g] .. x[4 * g + 3]
+  for (int g = 0; g < 4; ++g) {
+    const __m512 a = x[4 * g].v, b = x[4 * g + 1].v, c = x[4 * g + 2].v, d = x[4 * g + 3].v;
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    four[g] = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  }
+  const __m512 low = _mm512_add_ps(_mm512_shuffle_f32x4(four[0], four[1], 0x44),
+                                   _mm512_shuffle_f32x4(four[0], four[1], 0xee));
+  const __m512 high = _mm512_add_ps(_mm512_shuffle_f32x4(four[2], four[3], 0x44),
+                                    _mm512_shuffle_f32x4(four[2], four[3], 0xee));
+  return {_mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
+                        _mm512_shuffle_f32x4(low, high, 0xdd))};
+}
+// Swaps rows and columns of a square.
+inline void transpose(F32 (&x)[lanes]) {
+  __m512 pairs[lanes], fours[lanes];
+  for (int i = 0; i < lanes; i += 2) {
+    pairs[i] = _mm512_unpacklo_ps(x[i].v, x[i + 1].v);
+    pairs[i + 1] = _mm512_unpackhi_ps(x[i].v, x[i + 1].v);
+  }
+  for (int i = 0; i < lanes; i += 4) {  // fours[i + j]: quarter q holds column 4 * q + j of rows i .. i + 3
+    fours[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m512 even_low = _mm512_shuffle_f32x4(fours[j], fours[j + 4], 0x88);
+    const __m512 odd_low = _mm512_shuffle_f32x4(fours[j], fours[j + 4], 0xdd);
+    const __m512 even_high = _mm512_shuffle_f32x4(fours[j + 8], fours[j + 12], 0x88);
+    const __m512 odd_high = _mm512_shuffle_f32x4(fours[j + 8], fours[j + 12], 0xdd);
+    x[j].v = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+    x[j + 4].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+    x[j + 8].v = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+    x[j + 12].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+  }
+}
 
 #elif defined(__AVX2__)
 
@@ -137,6 +177,32 @@ inline F32 power_of_two(F32 n) {
   const __m256i bits = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 23))};
 }
+inline F32 sums(const F32 (&x)[lanes]) {
+  __m256 four[2];
+  for (int g = 0; g < 2; ++g) {
+    four[g] = _mm256_hadd_ps(_mm256_hadd_ps(x[4 * g].v, x[4 * g + 1].v),
+                             _mm256_hadd_ps(x[4 * g + 2].v, x[4 * g + 3].v));
+  }
+  return {_mm256_add_ps(_mm256_permute2f128_ps(four[0], four[1], 0x20),
+                        _mm256_permute2f128_ps(four[0], four[1], 0x31))};
+}
+inline void transpose(F32 (&x)[lanes]) {
+  __m256 pairs[lanes], fours[lanes];
+  for (int i = 0; i < lanes; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(x[i].v, x[i + 1].v);
+    pairs[i + 1] = _mm256_unpackhi_ps(x[i].v, x[i + 1].v);
+  }
+  for (int i = 0; i < lanes; i += 4) {
+    fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  for (int j = 0; j < 4; ++j) {
+    x[j].v = _mm256_permute2f128_ps(fours[j], fours[j + 4], 0x20);
+    x[j + 4].v = _mm256_permute2f128_ps(fours[j], fours[j + 4], 0x31);
+  }
+}
 
 #else
 
@@ -195,6 +261,12 @@ inline F32 power_of_two(F32 n) {
     out.v[i] = __builtin_bit_cast(float, (exponent + 127) << 23);
   }
   return out;
+}
+inline F32 sums(const F32 (&x)[lanes]) { return {{sum(x[0]), sum(x[1]), sum(x[2]), sum(x[3])}}; }
+inline void transpose(F32 (&x)[lanes]) {
+  F32 out[lanes];
+  for (int i = 0; i < lanes; ++i) out[i] = {{x[0].v[i], x[1].v[i], x[2].v[i], x[3].v[i]}};
+  for (int i = 0; i < lanes; ++i) x[i] = out[i];
 }
 
 #endif
