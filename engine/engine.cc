@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace minimax {
+namespace {
+
+constexpr int64_t logits_rows = 16;  // made at once, so that their memory does not grow with a feed
+
+StepLimits step_limits(const ModelConfig& config, int64_t tokens) {
+  return {.tokens = tokens,
+          .widest_input = std::max({config.width, config.head_count * config.head_dim,
+                                    config.expert_width}),
+          .width = config.width,
+          .head_count = config.head_count,
+          .head_dim = config.head_dim,
+          .expert_count = config.expert_count,
+          .experts_per_token = config.experts_per_token,
+          .expert_width = config.expert_width};
+}
+
+size_t arena_bytes(const ModelConfig& config, int64_t tokens, DType act) {
+  const size_t ids = Arena::padded(static_cast<size_t>(tokens) * sizeof(int32_t));
+  const size_t hidden =
+      Arena::padded(static_cast<size_t>(tokens * config.width) * size_of(act));
+  const size_t logits =
+      Arena::padded(static_cast<size_t>(logits_rows * config.vocabulary_size) * sizeof(float));
+  return ids + hidden + std::max(logits, Decoder::scratch_bytes(config, tokens, act));
+}
+
+TimelineShape timeline_shape(const ModelConfig& config, int64_t rewind_tokens, DType act) {
+  return {.lightning_layer_count = config.lightning_layer_count(),
+          .head_count = config.head_count,
+          .head_dim = config.head_dim,
+          .log_rows = lightning_log_rows(static_cast<int32_t>(rewind_tokens)),
+          .fold_tokens = lightning_block,
+          .rewind_tokens = rewind_tokens,
+          .log_type = act};
+}
+
+bool all_zero(const Tensor& row) {
+  const auto* bytes = static_cast<const unsigned char*>(row.raw());
+  const size_t size = row.size_bytes();
+  return size == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+std::vector<int32_t> find_zero_rows(const Tensor& table) {
+  std::vector<int32_t> rows;
+  for (int64_t id = 0; id < table.dim(0); ++id) {
+    if (all_zero(table.at(id))) rows.push_back(static_cast<int32_t>(id));
+  }
+  return rows;
+}
+
+// What load and plan both find out before any weight is read.
+struct ModelFiles {
+  ConfigFile config;
+  std::optional<Checkpoint> checkpoint;  // none for synthetic weights
+  TextTensors tensors;
+  WeightTotals totals;
+  DType kv_type;
+};
+
+enum class Depth { names_are_enough, whole };
+
+ModelFiles read_files(const std::filesystem::path& path, const EngineOptions& options,
+                      Depth depth) {
+  ModelFiles files{read_config(path), {}, {}, {}, DType::f32};
+  const ModelConfig& config = files.config.model;
+  TensorNaming naming = released_naming(config);
+  if (options.weights == WeightOrigin::files) {
+    files.checkpoint =
+        depth == Depth::whole ? Checkpoint::open(path) : Checkpoint::open_names(path);
+    naming = detect_naming(
+        config, [&](std::string_view name) { return files.checkpoint->has(name); });
+  }
+  files.tensors = text_tensors(config, naming);
+  const Checkpoint* checkpoint = files.checkpoint ? &*files.checkpoint : nullptr;
+  files.totals = total_weights(config, list_tensors(files.tensors), checkpoint);
+  files.kv_type = resolve_kv_type(options.kv_type,
+                                  stored_dtype(config, files.tensors.embed_tokens, checkpoint));
+  return files;
+}
+
+std::unique_ptr<WeightSource> open_source(ModelFiles& files, const EngineOptions& options,
+                                          Memory& memory, const LoadOptions& load) {
+  if (options.weights == WeightOrigin::synthetic) {
+    const DType dtype =
+        files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    return std::make_unique<SyntheticSource>(options.synthetic_seed, dtype, memory, load);
+  }
+  return std::make_unique<CheckpointSource>(std::move(*files.checkpoint), memory, load);
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
+                                     const EngineOptions& options) {
+  ModelFiles files = read_files(path, options, Depth::whole);
+  std::unique_ptr<Backend> backend =
+      open_backend(options.device, options.compute, options.thread_count);
+  ThreadPool loaders(options.thread_count);
+  const LoadOptions load{&loaders, options.progress, options.progress_user,
+                         files.totals.weight_bytes};
+  std::unique_ptr<WeightSource> source = open_source(files, options, backend->memory(), load);
+  WeightSource& weights = *source;
+  std::unique_ptr<Engine> engine(new Engine(options, std::move(files.config), std::move(source),
+                                            files.tensors, files.totals, files.kv_type,
+                                            std::move(backend)));
+  weights.read_pages();
+  if (engine->backend_->memory().host_addressable()) {
+    engine->zero_rows_ = find_zero_rows(engine->decoder_.embeddings());
+  }
+  log(MINIMAX_LOG_INFO, path.string(), ": ", files.totals.parameter_count, " parameters on ",
+      options.device);
+  return engine;
+}
+
+minimax_memory_plan Engine::plan(const std::filesystem::path& path, const EngineOptions& options) {
+  const ModelFiles files = read_files(path, options, Depth::names_are_enough);
+  const ModelConfig& config = files.config.model;
+  const std::unique_ptr<Backend> backend =
+      open_backend(options.device, options.compute, options.thread_count);
+  const DType act = backend->activation_type();
+  PlanInputs inputs;
+  inputs.weights = files.totals;
+  inputs.session = session_sizes(config, files.kv_type, default_rewind_tokens);
+  inputs.workspace_bytes = arena_bytes(config, options.chunk_tokens, act) +
+                           backend->scratch_bytes(step_limits(config, options.chunk_tokens));
+  inputs.bookkeeping_bytes = static_cast<uint64_t>(config.vocabulary_size) * sizeof(float);
+  inputs.available_bytes = available_bytes(options.device);
+  inputs.context_limit = options.context_limit;
+  inputs.kv_bytes_limit = options.kv_bytes_limit;
+  return plan_memory(inputs);
+}
+
+Engine::Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightSource> source,
+               const TextTensors& tensors, WeightTotals totals, DType kv_type,
+               std::unique_ptr<Backend> backend)
+    : options_(std::move(options)),
+      config_(std::move(config.model)),
+      config_text_(std::move(config.text)),
+      kv_type_(kv_type),
+      weight_totals_(totals),
+      backend_(std::move(backend)),
+      source_(std::move(source)),
+      decoder_(config_, tensors, *source_, backend_->memory()),
+      pages_(std::make_unique<PagePool>(backend_->memory(),
+                                        Step::page_bytes(config_, kv_type, kv_page_tokens),
+                                        static_cast<size_t>(options_.kv_bytes_limit))),
+      arena_(backend_->memory(),
+             arena_bytes(config_, options_.chunk_tokens, backend_->activation_type())),
+      step_(*backend_, arena_, config_, kv_type, kv_page_tokens,
+            static_cast<size_t>(options_.chunk_tokens)) {
+  backend_->reserve(step_limits(config_, options_.chunk_tokens));
+}
+
+size_t Engine::workspace_bytes() const {
+  return arena_.size_bytes() + backend_->scratch_bytes(step_limits(config_, options_.chunk_tokens));
+}
+
+std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens) {
+  return std::make_unique<Timeline>(
+      timeline_shape(config_, rewind_tokens, backend_->activation_type()), kv_page_tokens,
+      backend_->memory(), *pages_);
+}
+
+void Engine::feed(const StepEntry& entry, const std::atomic<bool>& cancel) {
+  Timeline& timeline = *entry.timeline;
+  const int64_t count = static_cast<int64_t>(entry.tokens.size());
+  if (options_.context_limit > 0 && timeline.position() + count > options_.context_limit) {
+    fail(MINIMAX_CONTEXT_FULL, "session holds at most ", options_.context_limit, " tokens, ",
+         timeline.position(), " used, ", count, " more do not fit (context_limit)");
+  }
+  timeline.reserve(count);
+  for (int64_t done = 0; done < count;) {
+    if (cancel.load(std::memory_order_relaxed)) {
+      fail(MINIMAX_CANCELLED, "cancelled after ", done, " of ", count, " tokens");
+    }
+    const int64_t to_border = options_.chunk_tokens - timeline.position() % options_.chunk_tokens;
+    const int64_t chunk = std::min(count - done, to_border);
+    StepEntry part = entry;
+    part.tokens = entry.tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(chunk));
+    part.first_index = entry.first_index + done;
+    done += chunk;
+    if (entry.wanted == LogitsWanted::last && done < count) part.sink = nullptr;
+    step({&part, 1});
+  }
+}
+
+void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
+  const std::lock_guard lock(step_mutex_);
+  const Arena::Scope scope(arena_);
+  step_.begin(tap);
+  for (const StepEntry& entry : entries) {
+    step_.add(*entry.timeline, static_cast<int64_t>(entry.tokens.size()));
+  }
+  const int64_t count = step_.token_count();
+  const Tensor ids = arena_.take(DType::i32, {count});
+  const Tensor hidden = arena_.take(backend_->activation_type(), {count, config_.width});
+  int64_t row = 0;
+  for (const StepEntry& entry : entries) {
+    const int64_t rows = static_cast<int64_t>(entry.tokens.size());
+    backend_->memory().copy_from_host(ids.rows(row, rows).raw(), entry.tokens.data(),
+                                      entry.tokens.size_bytes());
+    row += rows;
+  }
+  decoder_.forward(step_, ids, hidden);
+  for (const StepEntry& entry : entries) entry.timeline->advance(entry.tokens);
+  give_logits(entries, hidden);
+}
+
+void Engine::give_logits(std::span<const StepEntry> entries, const Tensor& hidden) {
+  int64_t row = 0;
+  for (const StepEntry& entry : entries) {
+    const int64_t rows = static_cast<int64_t>(entry.tokens.size());
+    const int64_t skipped = entry.wanted == LogitsWanted::last ? rows - 1 : 0;
+    for (int64_t first = skipped; entry.sink && first < rows; first += logits_rows) {
+      give_rows(entry, hidden, row + first, first, std::min(logits_rows, rows - first));
+    }
+    row += rows;
+  }
+}
+
+// Logits of `count` rows of hidden from first_row on, which are the entry's tokens from `first` on.
+void Engine::give_rows(const StepEntry& entry, const Tensor& hidden, int64_t first_row,
+                       int64_t first, int64_t count) {
+  const Arena::Scope scope(arena_);
+  const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
+  decoder_.logits(*backend_, hidden.rows(first_row, count), logits);
+  assert(backend_->memory().host_addressable());
+  for (int64_t i = 0; i < count; ++i) {
+    entry.sink->take(entry.first_index + first + i,
+                     {logits.row<float>(i), static_cast<size_t>(config_.vocabulary_size)});
+  }
+}
+
+}  // namespace minimax

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loaded model: load once, then step any number of timelines.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/open_backend.h"
+#include "engine/model/config.h"
+#include "engine/model/decoder.h"
+#include "engine/model/memory_plan.h"
+#include "engine/model/step.h"
+#include "engine/state/timeline.h"
+#include "engine/weights/weight_source.h"
+
+namespace minimax {
+
+enum class WeightOrigin { files, synthetic };
+
+// minimax_engine_options, checked and with every default filled in.
+struct EngineOptions {
+  std::string device = "cpu";
+  int thread_count = 1;
+  Compute compute = Compute::f32;
+  int32_t kv_type = MINIMAX_TYPE_AUTO;
+  WeightOrigin weights = WeightOrigin::files;
+  uint64_t synthetic_seed = 0;
+  int64_t context_limit = 0;   // 0: none
+  int64_t kv_bytes_limit = 0;  // 0: none
+  int64_t chunk_tokens = 512;
+  minimax_progress_fn progress = nullptr;
+  void* progress_user = nullptr;
+};
+
+// Receives logits as they are made, one row after the other.
+class LogitsSink {
+ public:
+  virtual ~LogitsSink() = default;
+  // row [V] f32: the logits after token `index` of the feed; valid during the call.
+  virtual void take(int64_t index, std::span<const float> row) = 0;
+};
+
+enum class LogitsWanted { last, all };
+
+// What a step does to one timeline.
+struct StepEntry {
+  Timeline* timeline;
+  std::span<const int32_t> tokens;  // 1 or more
+  LogitsWanted wanted;
+  LogitsSink* sink;     // nullptr: no logits
+  int64_t first_index;  // what the sink is told of the first of these tokens
+};
+
+// Model and weights are immutable; any thread may call anything, steps are computed one at a time.
+// Timelines must not outlive the engine.
+class Engine {
+ public:
+  // path as of minimax_engine_open. Errors as there.
+  static std::unique_ptr<Engine> load(const std::filesystem::path& path,
+                                      const EngineOptions& options);
+  // Counts what load and sessions would take, from config and headers alone.
+  static minimax_memory_plan plan(const std::filesystem::path& path, const EngineOptions& options);
+
+  const ModelConfig& config() const { return config_; }
+  const std::string& config_text() const { return config_text_; }
+  const EngineOptions& options() const { return options_; }
+  DType kv_type() const { return kv_type_; }
+  const WeightTotals& weights() const { return weight_totals_; }
+  size_t workspace_bytes() const;
+  size_t kv_bytes() const { return pages_->used_bytes(); }
+  // Ids whose embedding is all zero: they were never trained and must not be sampled.
+  std::span<const int32_t> zero_rows() const { return zero_rows_; }
+
+  // An empty timeline that can always go back rewind_tokens tokens. MINIMAX_OUT_OF_MEMORY.
+  std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens);
+
+  // Feeds tokens in chunks that end at multiples of chunk_tokens. Ids must be in range. On
+  // MINIMAX_CANCELLED the timeline stands after the last whole chunk; after MINIMAX_CONTEXT_FULL and
+  // MINIMAX_OUT_OF_MEMORY where it was; after any other error it is broken.
+  void feed(const StepEntry& entry, const std::atomic<bool>& cancel);
+
+  // Computes one step: together at most chunk_tokens tokens, of different timelines, each with room
+  // reserved. tap: for tests, else nullptr.
+  void step(std::span<const StepEntry> entries, LayerTap* tap = nullptr);
+
+ private:
+  Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightSource> source,
+         const TextTensors& tensors, WeightTotals totals, DType kv_type,
+         std::unique_ptr<Backend> backend);
+  void give_logits(std::span<const StepEntry> entries, const Tensor& hidden);
+  void give_rows(const StepEntry& entry, const Tensor& hidden, int64_t first_row, int64_t first,
+                 int64_t count);
+
+  const EngineOptions options_;
+  const ModelConfig config_;
+  const std::string config_text_;
+  const DType kv_type_;
+  const WeightTotals weight_totals_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<WeightSource> source_;
+  Decoder decoder_;
+  std::vector<int32_t> zero_rows_;
+  std::unique_ptr<PagePool> pages_;
+
+  std::mutex step_mutex_;  // guards what follows
+  Arena arena_;
+  Step step_;
+};
+
+}  // namespace minimax

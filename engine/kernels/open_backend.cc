@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/kernels/open_backend.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/error.h"
+#include "engine/kernels/cpu/cpu_backend.h"
+
+namespace minimax {
+namespace {
+
+// The value behind "key ... :" in a file of the system that has one such line per item.
+std::string system_value(const char* file, std::string_view key) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(key)) continue;
+    const size_t start = line.find_first_not_of(" \t", line.find(':') + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return "";
+}
+
+// Processors this program may run on.
+int32_t usable_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int32_t>(sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+DeviceDescription describe_cpu() {
+  const auto pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES));
+  const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  std::string name = system_value("/proc/cpuinfo", "model name");
+  return {"cpu", name.empty() ? "processor" : name, pages * page_bytes, usable_cores()};
+}
+
+}  // namespace
+
+const std::vector<DeviceDescription>& devices() {
+  static const std::vector<DeviceDescription> all{describe_cpu()};
+  return all;
+}
+
+uint64_t available_bytes(std::string_view device) {
+  if (device != "cpu") return 0;
+  const std::string free = system_value("/proc/meminfo", "MemAvailable");
+  return free.empty() ? devices()[0].memory_bytes : std::strtoull(free.c_str(), nullptr, 10) * 1024;
+}
+
+std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, int thread_count) {
+  if (device == "cpu") {
+    return std::make_unique<CpuBackend>(
+        thread_count, compute == Compute::bf16 ? CpuCompute::bf16 : CpuCompute::f32);
+  }
+  if (device.starts_with("cuda:")) {
+    fail(MINIMAX_NOT_AVAILABLE, "device ", device, ": this library was built without CUDA");
+  }
+  fail(MINIMAX_NOT_FOUND, "device ", device, " is unknown, expected cpu");
+}
+
+}  // namespace minimax

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Device names to backends: the only place that knows all kinds of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/ops/backend.h"
+
+namespace minimax {
+
+enum class Compute { f32, bf16 };
+
+struct DeviceDescription {
+  std::string name;         // "cpu"
+  std::string description;  // the processor's own name
+  uint64_t memory_bytes;
+  int32_t core_count;
+};
+
+// Everything a backend can be opened on. "cpu" is always the first.
+const std::vector<DeviceDescription>& devices();
+// Free memory of one of them now, in bytes.
+uint64_t available_bytes(std::string_view device);
+
+// MINIMAX_NOT_FOUND when there is no such device. thread_count 1 or more, for the CPU's own work.
+std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, int thread_count);
+
+}  // namespace minimax

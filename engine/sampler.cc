@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace minimax {
+namespace {
+
+constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+constexpr float largest_float = std::numeric_limits<float>::max();
+
+void check_range(const char* name, float value, float low, float high) {
+  require(value >= low && value <= high, name, " is ", value, ", expected ", low, " to ", high);
+}
+
+void check_options(const SamplerOptions& options, int64_t vocabulary_size) {
+  check_range("temperature", options.temperature, 0, 100);
+  check_range("top_p", options.top_p, 0, 1);
+  check_range("min_p", options.min_p, 0, 1);
+  check_range("repetition_penalty", options.repetition_penalty, 0.01f, 100);
+  check_range("presence_penalty", options.presence_penalty, -100, 100);
+  check_range("frequency_penalty", options.frequency_penalty, -100, 100);
+  require(options.top_k >= 0, "top_k is ", options.top_k, ", expected 0 or more");
+  require(options.penalty_window >= 0, "penalty_window is ", options.penalty_window,
+          ", expected 0 or more");
+  require(options.top_logprobs >= 0 && options.top_logprobs <= 256, "top_logprobs is ",
+          options.top_logprobs, ", expected 0 to 256");
+  for (const LogitBias& bias : options.logit_bias) {
+    require(bias.token >= 0 && bias.token < vocabulary_size, "logit_bias of token ", bias.token,
+            ", vocabulary has ", vocabulary_size);
+    require(!std::isnan(bias.bias), "logit_bias of token ", bias.token, " is not a number");
+  }
+}
+
+template <typename T>
+std::span<const T> last_of(std::span<const T> all, int32_t window) {
+  if (window == 0 || all.size() <= static_cast<size_t>(window)) return all;
+  return all.last(static_cast<size_t>(window));
+}
+
+bool better(float a_logit, int32_t a_token, float b_logit, int32_t b_token) {
+  return a_logit != b_logit ? a_logit > b_logit : a_token < b_token;
+}
+
+}  // namespace
+
+Sampler::Sampler(SamplerOptions options, int64_t vocabulary_size,
+                 std::span<const int32_t> suppressed)
+    : options_(std::move(options)),
+      suppressed_(suppressed.begin(), suppressed.end()),
+      random_state_(options_.seed) {
+  check_options(options_, vocabulary_size);
+  const size_t size = static_cast<size_t>(vocabulary_size);
+  model_logits_.resize(size);
+  logits_.resize(size);
+  counts_.resize(size);
+  candidates_.reserve(size);
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> session_tokens) {
+  require(logits.size() == logits_.size(), "sampler of ", logits_.size(), " tokens got ",
+          logits.size(), " logits");
+  if (accepted_.size() == accepted_.capacity()) accepted_.reserve(accepted_.size() * 2 + 64);
+  mask(logits);
+  apply_bias();
+  apply_penalties(session_tokens);
+  const int32_t best = most_probable();
+  require(best >= 0, "no token is left to draw: all are forbidden or not numbers");
+  drawn_ = options_.temperature > 0 ? draw(logits_[static_cast<size_t>(best)]) : best;
+  accept(drawn_);
+  return drawn_;
+}
+
+void Sampler::accept(int32_t token) {
+  require(token >= 0 && static_cast<size_t>(token) < logits_.size(), "token ", token,
+          ", vocabulary has ", logits_.size());
+  accepted_.push_back(token);
+}
+
+void Sampler::reset() {
+  accepted_.clear();
+  random_state_ = options_.seed;
+  drawn_ = -1;
+}
+
+void Sampler::mask(std::span<const float> logits) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const float logit = logits[i];
+    model_logits_[i] = std::isnan(logit) ? minus_infinity : std::min(logit, largest_float);
+  }
+  for (const int32_t token : suppressed_) model_logits_[static_cast<size_t>(token)] = minus_infinity;
+  std::copy(model_logits_.begin(), model_logits_.end(), logits_.begin());
+}
+
+void Sampler::apply_bias() {
+  for (const LogitBias& bias : options_.logit_bias) {
+    float& logit = logits_[static_cast<size_t>(bias.token)];
+    // -infinity stays: a suppressed token cannot be brought back by a bias.
+    if (logit != minus_infinity) logit = std::min(logit + bias.bias, largest_float);
+  }
+}
+
+// Repetition: once for each token of the session, as its paper has it (arXiv 1909.05858 §4.1).
+// Presence and frequency: for what this sampler has accepted, as OpenAI's API has them.
+void Sampler::apply_penalties(std::span<const int32_t> session_tokens) {
+  if (options_.repetition_penalty != 1) {
+    const auto window = last_of(session_tokens, options_.penalty_window);
+    for (const int32_t token : window) {
+      float& logit = logits_[static_cast<size_t>(token)];
+      if (counts_[static_cast<size_t>(token)]++ > 0) continue;
+      logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+    }
+    for (const int32_t token : window) counts_[static_cast<size_t>(token)] = 0;
+  }
+  if (options_.presence_penalty != 0 || options_.frequency_penalty != 0) {
+    const auto window = last_of(std::span<const int32_t>(accepted_), options_.penalty_window);
+    for (const int32_t token : window) {
+      const bool first = counts_[static_cast<size_t>(token)]++ == 0;
+      logits_[static_cast<size_t>(token)] -=
+          options_.frequency_penalty + (first ? options_.presence_penalty : 0);
+    }
+    for (const int32_t token : window) counts_[static_cast<size_t>(token)] = 0;
+  }
+}
+
+int32_t Sampler::most_probable() const {
+  int32_t best = -1;
+  for (size_t i = 0; i < logits_.size(); ++i) {
+    if (logits_[i] > (best < 0 ? minus_infinity : logits_[static_cast<size_t>(best)])) {
+      best = static_cast<int32_t>(i);
+    }
+  }
+  return best;
+}
+
+// Logits become (logit - top) / temperature: at most 0, so that no temperature overflows them.
+int32_t Sampler::draw(float top) {
+  candidates_.clear();
+  for (size_t i = 0; i < logits_.size(); ++i) {
+    if (logits_[i] == minus_infinity) continue;
+    candidates_.push_back({(logits_[i] - top) / options_.temperature, static_cast<int32_t>(i)});
+  }
+  keep_top_k();
+  keep_probable();
+  double left = next_uniform() * total_weight();
+  for (const Candidate& c : candidates_) {
+    left -= weight(c);
+    if (left < 0) return c.token;
+  }
+  return candidates_.back().token;
+}
+
+double Sampler::weight(const Candidate& candidate) {
+  return std::exp(static_cast<double>(candidate.logit));
+}
+
+double Sampler::total_weight() const {
+  double total = 0;
+  for (const Candidate& c : candidates_) total += weight(c);
+  return total;
+}
+
+void Sampler::keep_top_k() {
+  const size_t kept = static_cast<size_t>(options_.top_k);
+  if (kept == 0 || kept >= candidates_.size()) return;
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::nth_element(candidates_.begin(), end - 1, candidates_.end(),
+                   [](const Candidate& a, const Candidate& b) {
+                     return better(a.logit, a.token, b.logit, b.token);
+                   });
+  candidates_.erase(end, candidates_.end());
+}
+
+// Top-p, then min-p. Candidates are sorted from the front only as far as they are needed: of 200,000
+// a few dozen usually hold all the probability that counts.
+void Sampler::keep_probable() {
+  if (options_.top_p >= 1 && options_.min_p <= 0) return;
+  const auto order = [](const Candidate& a, const Candidate& b) {
+    return better(a.logit, a.token, b.logit, b.token);
+  };
+  const double total = total_weight();
+  size_t kept = 0, sorted = 0;
+  for (double mass = 0; kept < candidates_.size(); ++kept) {
+    if (kept == sorted) {
+      sorted = std::min(candidates_.size(), sorted * 2 + 64);
+      std::partial_sort(candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
+                        candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
+                        candidates_.end(), order);
+    }
+    const double share = weight(candidates_[kept]);
+    const bool enough = mass >= options_.top_p * total && options_.top_p < 1;
+    if (kept > 0 && (enough || share < options_.min_p)) break;
+    mass += share;
+  }
+  candidates_.resize(kept);
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014): 64 bits of state, the upper 53 bits of a draw.
+double Sampler::next_uniform() {
+  uint64_t z = random_state_ += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
+std::vector<TokenLogprob> Sampler::logprobs() const {
+  if (drawn_ < 0) return {};
+  const float top = *std::max_element(model_logits_.begin(), model_logits_.end());
+  double total = 0;
+  for (const float logit : model_logits_) total += std::exp(static_cast<double>(logit) - top);
+  const auto logprob = [&](int32_t token) {
+    return TokenLogprob{token, static_cast<float>(model_logits_[static_cast<size_t>(token)] - top -
+                                                  std::log(total))};
+  };
+  std::vector<TokenLogprob> out{logprob(drawn_)};
+  std::vector<int32_t> order(model_logits_.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
+  const size_t count = std::min(order.size(), static_cast<size_t>(options_.top_logprobs));
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](int32_t a, int32_t b) {
+                      return better(model_logits_[static_cast<size_t>(a)], a,
+                                    model_logits_[static_cast<size_t>(b)], b);
+                    });
+  for (size_t i = 0; i < count; ++i) out.push_back(logprob(order[i]));
+  return out;
+}
+
+}  // namespace minimax

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logits to a token: bias, penalties, temperature, top-k, top-p, min-p, draw.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace minimax {
+
+struct LogitBias {
+  int32_t token;
+  float bias;
+};
+
+struct TokenLogprob {
+  int32_t token;
+  float logprob;
+};
+
+// minimax_sampler_options with every "off" written out.
+struct SamplerOptions {
+  float temperature = 0;  // 0: greedy
+  float top_p = 1;
+  float min_p = 0;
+  int32_t top_k = 0;             // 0: all
+  float repetition_penalty = 1;  // 1: off
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  int32_t penalty_window = 0;  // 0: everything
+  uint64_t seed = 0;
+  std::vector<LogitBias> logit_bias;
+  int32_t top_logprobs = 0;
+};
+
+// One thread at a time. The same options, logits and tokens give the same draws on every machine that
+// computes the same exponentials.
+class Sampler {
+ public:
+  // suppressed: ids that are never drawn. MINIMAX_INVALID_ARGUMENT for a value out of range, not a
+  // number, or a biased id that does not exist.
+  Sampler(SamplerOptions options, int64_t vocabulary_size, std::span<const int32_t> suppressed);
+
+  // Draws, and accepts what it drew. session_tokens: all tokens of the session, for the repetition
+  // penalty. MINIMAX_INVALID_ARGUMENT when no token is left; nothing has changed then.
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> session_tokens);
+  void accept(int32_t token);
+  void reset();
+
+  // Of the last sample: the drawn token, then the most probable ones. Empty before the first.
+  std::vector<TokenLogprob> logprobs() const;
+
+ private:
+  struct Candidate {
+    float logit;  // relative to the best one's, over the temperature
+    int32_t token;
+  };
+
+  void mask(std::span<const float> logits);
+  void apply_bias();
+  void apply_penalties(std::span<const int32_t> session_tokens);
+  int32_t most_probable() const;
+  int32_t draw(float top);
+  static double weight(const Candidate& candidate);
+  double total_weight() const;
+  void keep_top_k();
+  void keep_probable();
+  double next_uniform();
+
+  const SamplerOptions options_;
+  const std::vector<int32_t> suppressed_;
+  std::vector<int32_t> accepted_;
+  uint64_t random_state_;
+  int32_t drawn_ = -1;
+
+  // Taken once, used by every sample.
+  std::vector<float> model_logits_;  // [V] with suppressed ones at -infinity
+  std::vector<float> logits_;        // [V] with bias and penalties
+  std::vector<int32_t> counts_;      // [V] all zero between samples
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace minimax
