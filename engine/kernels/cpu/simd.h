@@ -12,7 +12,11 @@
 #include "base/dtype.h"
 
 #if defined(__AVX512F__) || defined(__AVX2__)
+#pragma GCC diagnostic push  // gcc 12 warns of its own _mm512_undefined_ps
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace minimax::MINIMAX_ISA {
@@ -208,10 +212,11 @@ inline void transpose(F32 (&x)[lanes]) {
 
 // Four lanes in the compiler's own vectors: SSE2, NEON or plain code, as the machine has it.
 constexpr int lanes = 4;
+typedef float FourFloats __attribute__((vector_size(16)));
 struct F32 {
-  float v __attribute__((vector_size(16)));
+  FourFloats v;
 };
-inline F32 broadcast(float x) { return {{x, x, x, x}}; }
+inline F32 broadcast(float x) { return {FourFloats{x, x, x, x}}; }
 inline F32 load(const float* p) {
   F32 x;
   memcpy(&x.v, p, sizeof x.v);
@@ -226,7 +231,9 @@ inline F32 load_part(const float* p, int64_t count) {
 inline void store_part(float* p, F32 x, int64_t count) {
   memcpy(p, &x.v, static_cast<size_t>(count) * sizeof(float));
 }
-inline F32 load(const bf16* p) { return {{to_f32(p[0]), to_f32(p[1]), to_f32(p[2]), to_f32(p[3])}}; }
+inline F32 load(const bf16* p) {
+  return {FourFloats{to_f32(p[0]), to_f32(p[1]), to_f32(p[2]), to_f32(p[3])}};
+}
 inline F32 load_part(const bf16* p, int64_t count) {
   bf16 whole[lanes] = {};
   memcpy(whole, p, static_cast<size_t>(count) * sizeof(bf16));
@@ -262,10 +269,12 @@ inline F32 power_of_two(F32 n) {
   }
   return out;
 }
-inline F32 sums(const F32 (&x)[lanes]) { return {{sum(x[0]), sum(x[1]), sum(x[2]), sum(x[3])}}; }
+inline F32 sums(const F32 (&x)[lanes]) {
+  return {FourFloats{sum(x[0]), sum(x[1]), sum(x[2]), sum(x[3])}};
+}
 inline void transpose(F32 (&x)[lanes]) {
   F32 out[lanes];
-  for (int i = 0; i < lanes; ++i) out[i] = {{x[0].v[i], x[1].v[i], x[2].v[i], x[3].v[i]}};
+  for (int i = 0; i < lanes; ++i) out[i].v = FourFloats{x[0].v[i], x[1].v[i], x[2].v[i], x[3].v[i]};
   for (int i = 0; i < lanes; ++i) x[i] = out[i];
 }
 
