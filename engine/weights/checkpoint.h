@@ -78,9 +78,10 @@ class Checkpoint {
   enum class Missing { refused, names_are_enough };
 
   static Checkpoint open(const std::filesystem::path& folder, Missing missing);
-  void open_single(const std::filesystem::path& file);
+  void open_single(const std::filesystem::path& folder);
   void open_shards(const std::filesystem::path& folder, CheckpointIndex index, Missing missing);
   void read_headers(const std::filesystem::path& folder);
+  void join_headers();
   const Place& place(std::string_view name) const;
 
   std::string source_;  // of names: "model.safetensors.index.json"

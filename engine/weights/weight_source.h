@@ -2,8 +2,9 @@
 // Tensor name to tensor on a device: from the files of a checkpoint, or made up for benchmarks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -49,19 +50,25 @@ class WeightSource {
 
  protected:
   WeightSource(Memory& memory, const LoadOptions& options) : memory_(memory), options_(options) {}
-  // Memory of the device that lives as long as the source.
-  Tensor allocate(DType dtype, const Shape& shape);
-  // Tells the callback. Done never passes total.
-  void report(uint64_t more_done);
-  // body(block_index) for each block, shared among threads, with reports between groups of blocks.
-  template <typename Body>
-  void for_each_block(size_t size_bytes, size_t block_bytes, const Body& body);
+  // Writes elements [first, first + count) of a tensor to host memory; called from several threads.
+  using Producer = std::function<void(int64_t first, int64_t count, std::byte* to)>;
+  // Memory of the device that lives as long as the source, filled block by block by all threads.
+  // Each element counts as so many bytes.
+  Tensor filled(DType dtype, const Shape& shape, size_t counted_bytes, const Producer& produce);
+  // body(i) for i in [0, count) on all threads.
+  void for_each(int64_t count, const std::function<void(int64_t)>& body) const;
+  int64_t blocks_at_once() const;
+  // Tells the callback of so many bytes more. Done never passes total.
+  void report(uint64_t more_bytes);
 
   Memory& memory_;
   LoadOptions options_;
   uint64_t byte_count_ = 0;
 
  private:
+  void fill_through_host(const Tensor& out, size_t counted_bytes, const Producer& produce);
+  void fill_in_place(const Tensor& out, size_t counted_bytes, const Producer& produce);
+
   std::vector<Buffer> buffers_;
   uint64_t done_bytes_ = 0;
 };
@@ -80,10 +87,8 @@ class CheckpointSource final : public WeightSource {
   void read_pages() override;
 
  private:
-  const StoredTensor& require(std::string_view name, const Shape& expected) const;
-  bool usable_in_place(const std::byte* data, DType dtype) const;
-  Tensor in_place(const StoredTensor& stored, const Shape& shape);
-  Tensor copied(const StoredTensor& stored, const Shape& shape, DType dtype);
+  const StoredTensor& required(std::string_view name, const Shape& expected) const;
+  Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected);
 
   Checkpoint checkpoint_;
   std::vector<const StoredTensor*> in_place_;  // given out, not yet read
@@ -105,7 +110,7 @@ class SyntheticSource final : public WeightSource {
   void read_pages() override {}
 
  private:
-  Tensor made_up(std::string_view name, const Shape& shape, DType dtype);
+  Tensor made_up(std::string_view name, const Shape& shape, DType dtype, size_t counted_bytes);
 
   uint64_t seed_;
   DType matrix_dtype_;

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/weights/weight_source.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace minimax {
+namespace {
+
+constexpr int64_t block_elements = 4 << 20;  // 8 MB of bf16: few enough calls, many enough shares
+constexpr size_t block_bytes = 16 << 20;     // of pages that are read at once by one thread
+constexpr size_t page_bytes = 4096;
+
+int64_t block_count(int64_t total, int64_t block) {
+  return (total + block - 1) / block;
+}
+
+// Bytes that a stored element counts as: f16 is kept as f32.
+size_t counted_size(DType stored) {
+  return stored == DType::f16 ? 4 : size_of(stored);
+}
+
+template <typename Stored>
+void widen(const std::byte* from, int64_t count, std::byte* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    Stored element;
+    std::memcpy(&element, from + static_cast<size_t>(i) * sizeof element, sizeof element);
+    const float value = to_f32(element);
+    std::memcpy(to + static_cast<size_t>(i) * sizeof value, &value, sizeof value);
+  }
+}
+
+// Elements as they are stored, to the same type or to f32. The addresses need no alignment.
+void convert(DType from, const std::byte* stored, int64_t count, DType to, std::byte* out) {
+  if (from == to) {
+    std::memcpy(out, stored, static_cast<size_t>(count) * size_of(to));
+    return;
+  }
+  assert(to == DType::f32);
+  if (from == DType::bf16) widen<bf16>(stored, count, out);
+  if (from == DType::f16) widen<f16>(stored, count, out);
+}
+
+bool aligned(const std::byte* data, DType dtype) {
+  return reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0;
+}
+
+// Reads a byte of every page, so that all of them are in memory.
+void touch_pages(std::span<const std::byte> bytes) {
+  for (size_t i = 0; i < bytes.size(); i += page_bytes) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(&bytes[i]));
+  }
+}
+
+// One step of SplitMix64.
+uint64_t mixed(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+uint64_t hash_of(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+// Where made-up numbers lie: uniform, with this mean and this standard deviation.
+struct Spread {
+  float mean = 0;
+  float deviation = 1;
+};
+
+Spread spread_of(std::string_view name, const Shape& shape) {
+  const bool vector = shape.rank() <= 1;
+  if (vector && name.find("norm") != name.npos && !name.ends_with(".bias")) return {1, 0.1f};
+  if (vector) return {0, 0.1f};
+  if (name.ends_with("embed_tokens.weight")) return {0, 1};
+  int64_t inputs = shape[shape.rank() - 1];
+  if (shape.rank() == 4) inputs *= shape[1] * shape[2];  // a convolution
+  return {0, 1 / std::sqrt(static_cast<float>(inputs))};
+}
+
+void store(float value, float* to) {
+  *to = value;
+}
+void store(float value, bf16* to) {
+  *to = to_bf16(value);
+}
+
+// Numbers [first, first + count) of the sequence that starts at `seed`: four of each 64 random
+// bits.
+template <typename Number>
+void make_up(uint64_t seed, Spread spread, int64_t first, int64_t count, Number* to) {
+  assert(first % 4 == 0);
+  const float step = spread.deviation * std::sqrt(12.0f) / 65536;
+  for (int64_t i = 0; i < count; i += 4) {
+    uint64_t bits = mixed(seed + static_cast<uint64_t>(first + i) / 4);
+    for (int64_t j = i; j < std::min(i + 4, count); ++j, bits >>= 16) {
+      const float centred = static_cast<float>(bits & 0xffff) - 32767.5f;
+      store(spread.mean + centred * step, to + j);
+    }
+  }
+}
+
+}  // namespace
+
+void WeightSource::for_each(int64_t count, const std::function<void(int64_t)>& body) const {
+  if (options_.threads) {
+    options_.threads->for_each(count, body);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) body(i);
+}
+
+// Between two reports: enough that no thread waits for long, little enough to be asked often.
+int64_t WeightSource::blocks_at_once() const {
+  return options_.threads ? 4 * options_.threads->thread_count() : 1;
+}
+
+void WeightSource::report(uint64_t more_bytes) {
+  done_bytes_ += more_bytes;
+  if (!options_.progress || more_bytes == 0) return;
+  const uint64_t total = std::max(options_.total_bytes, done_bytes_);
+  if (options_.progress(options_.progress_user, done_bytes_, total) != 0) {
+    fail(MINIMAX_CANCELLED, "the progress callback gave up after ", done_bytes_, " of ", total,
+         " bytes of weights");
+  }
+}
+
+Tensor WeightSource::filled(DType dtype, const Shape& shape, size_t counted_bytes,
+                            const Producer& produce) {
+  Buffer buffer(memory_, static_cast<size_t>(shape.element_count()) * size_of(dtype));
+  const Tensor out = buffer.tensor(dtype, shape);
+  buffers_.push_back(std::move(buffer));
+  byte_count_ += static_cast<uint64_t>(shape.element_count()) * counted_bytes;
+  if (memory_.host_addressable()) {
+    fill_in_place(out, counted_bytes, produce);
+  } else {
+    fill_through_host(out, counted_bytes, produce);
+  }
+  return out;
+}
+
+void WeightSource::fill_in_place(const Tensor& out, size_t counted_bytes, const Producer& produce) {
+  const int64_t total = out.element_count();
+  const int64_t group = block_elements * blocks_at_once();
+  auto* data = static_cast<std::byte*>(out.raw());
+  for (int64_t start = 0; start < total; start += group) {
+    const int64_t end = std::min(total, start + group);
+    for_each(block_count(end - start, block_elements), [&](int64_t block) {
+      const int64_t first = start + block * block_elements;
+      produce(first, std::min(block_elements, end - first),
+              data + static_cast<size_t>(first) * size_of(out.dtype()));
+    });
+    report(static_cast<uint64_t>(end - start) * counted_bytes);
+  }
+}
+
+void WeightSource::fill_through_host(const Tensor& out, size_t counted_bytes,
+                                     const Producer& produce) {
+  const int64_t total = out.element_count();
+  const int64_t group = std::min(total, block_elements * blocks_at_once());
+  const size_t element_bytes = size_of(out.dtype());
+  const Buffer staging(host_memory(), static_cast<size_t>(group) * element_bytes);
+  auto* data = static_cast<std::byte*>(staging.data());
+  for (int64_t start = 0; start < total; start += group) {
+    const int64_t end = std::min(total, start + group);
+    for_each(block_count(end - start, block_elements), [&](int64_t block) {
+      const int64_t first = block * block_elements;
+      produce(start + first, std::min(block_elements, end - start - first),
+              data + static_cast<size_t>(first) * element_bytes);
+    });
+    memory_.copy_from_host(
+        static_cast<std::byte*>(out.raw()) + static_cast<size_t>(start) * element_bytes, data,
+        static_cast<size_t>(end - start) * element_bytes);
+    report(static_cast<uint64_t>(end - start) * counted_bytes);
+  }
+}
+
+CheckpointSource::CheckpointSource(Checkpoint checkpoint, Memory& memory,
+                                   const LoadOptions& options)
+    : WeightSource(memory, options), checkpoint_(std::move(checkpoint)) {
+  require(checkpoint_.has_headers(), "the checkpoint was opened for its names only");
+}
+
+Tensor CheckpointSource::matrix(std::string_view name, const Shape& expected) {
+  const DType stored = *required(name, expected).dtype;
+  return tensor_as(stored == DType::f16 ? DType::f32 : stored, name, expected);
+}
+
+Tensor CheckpointSource::vector_f32(std::string_view name, const Shape& expected) {
+  return tensor_as(DType::f32, name, expected);
+}
+
+const StoredTensor& CheckpointSource::required(std::string_view name, const Shape& expected) const {
+  return *checkpoint_.require(TensorSpec{std::string(name), expected});
+}
+
+Tensor CheckpointSource::tensor_as(DType dtype, std::string_view name, const Shape& expected) {
+  const StoredTensor& stored = required(name, expected);
+  const std::byte* data = checkpoint_.bytes(name).data();
+  if (stored.dtype == dtype && memory_.host_addressable() && aligned(data, dtype)) {
+    in_place_.push_back(&stored);
+    byte_count_ += stored.size_bytes;
+    return {static_cast<const void*>(data), dtype, expected};
+  }
+  const DType from = *stored.dtype;
+  return filled(dtype, expected, counted_size(from),
+                [&](int64_t first, int64_t count, std::byte* to) {
+                  const size_t offset = static_cast<size_t>(first) * size_of(from);
+                  const size_t size_bytes = static_cast<size_t>(count) * size_of(from);
+                  checkpoint_.will_need(name, offset, size_bytes);
+                  convert(from, data + offset, count, dtype, to);
+                });
+}
+
+void CheckpointSource::read_pages() {
+  struct Block {
+    const StoredTensor* tensor;
+    size_t offset, size_bytes;
+  };
+  std::vector<Block> blocks;
+  for (const StoredTensor* tensor : in_place_) {
+    for (size_t at = 0; at < tensor->size_bytes; at += block_bytes) {
+      blocks.push_back({tensor, at, std::min(block_bytes, tensor->size_bytes - at)});
+    }
+  }
+  in_place_.clear();
+  const auto total = static_cast<int64_t>(blocks.size());
+  for (int64_t start = 0; start < total; start += blocks_at_once()) {
+    const int64_t count = std::min(blocks_at_once(), total - start);
+    std::atomic<uint64_t> bytes{0};
+    for_each(count, [&](int64_t i) {
+      const Block& block = blocks[static_cast<size_t>(start + i)];
+      checkpoint_.will_need(block.tensor->name, block.offset, block.size_bytes);
+      touch_pages(checkpoint_.bytes(block.tensor->name).subspan(block.offset, block.size_bytes));
+      bytes += block.size_bytes;
+    });
+    report(bytes);
+  }
+}
+
+SyntheticSource::SyntheticSource(uint64_t seed, DType matrix_dtype, Memory& memory,
+                                 const LoadOptions& options)
+    : WeightSource(memory, options), seed_(seed), matrix_dtype_(matrix_dtype) {
+  require(matrix_dtype == DType::bf16 || matrix_dtype == DType::f32, "synthetic weights are ",
+          name_of(matrix_dtype), ", expected bf16 or f32");
+}
+
+Tensor SyntheticSource::matrix(std::string_view name, const Shape& expected) {
+  return made_up(name, expected, matrix_dtype_, size_of(matrix_dtype_));
+}
+
+Tensor SyntheticSource::vector_f32(std::string_view name, const Shape& expected) {
+  // Norms and the like count as files would hold them; routers are f32 there too.
+  const DType usual = expected.rank() == 1 ? matrix_dtype_ : DType::f32;
+  return made_up(name, expected, DType::f32, size_of(usual));
+}
+
+Tensor SyntheticSource::made_up(std::string_view name, const Shape& shape, DType dtype,
+                                size_t counted_bytes) {
+  const uint64_t seed = mixed(seed_ ^ mixed(hash_of(name)));
+  const Spread spread = spread_of(name, shape);
+  return filled(dtype, shape, counted_bytes, [&](int64_t first, int64_t count, std::byte* to) {
+    if (dtype == DType::f32) {
+      make_up(seed, spread, first, count, reinterpret_cast<float*>(to));
+    } else {
+      make_up(seed, spread, first, count, reinterpret_cast<bf16*>(to));
+    }
+  });
+}
+
+}  // namespace minimax
