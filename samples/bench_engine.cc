@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// An engine under the stopwatch.
+#include "samples/bench_engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace samples {
+namespace {
+
+class Stopwatch {
+ public:
+  uint64_t ns() const {
+    return static_cast<uint64_t>((Clock::now() - start_) / std::chrono::nanoseconds(1));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start_ = Clock::now();
+};
+
+EngineHandle open_setup(const Setup& setup, uint64_t seed) {
+  std::vector<const char*> devices;
+  for (const std::string& device : setup.devices) devices.push_back(device.c_str());
+  minimax_engine_options options;
+  minimax_engine_options_init(&options);
+  options.devices = devices.data();
+  options.device_count = devices.size();
+  options.thread_count = setup.thread_count;
+  options.compute_type = setup.compute_type;
+  options.kv_type = setup.kv_type;
+  options.chunk_tokens = setup.chunk_tokens;
+  options.weight_source =
+      setup.model.is_synthetic ? MINIMAX_WEIGHTS_SYNTHETIC : MINIMAX_WEIGHTS_FROM_FILES;
+  options.synthetic_seed = seed;
+  return open_engine(setup.model.path, options);
+}
+
+EngineHandle open_timed(const Setup& setup, uint64_t seed, uint64_t& out_ns) {
+  const Stopwatch stopwatch;
+  EngineHandle engine = open_setup(setup, seed);
+  out_ns = stopwatch.ns();
+  return engine;
+}
+
+SamplerHandle create_greedy_sampler(const minimax_engine* engine) {
+  minimax_sampler_options options;
+  minimax_sampler_options_init(&options);
+  return create_sampler(engine, options);
+}
+
+}  // namespace
+
+BenchEngine::BenchEngine(const Setup& setup, uint64_t seed)
+    : engine_(open_timed(setup, seed, load_ns_)),
+      info_(engine_info(engine_.get())),
+      model_(describe_model(engine_.get())),
+      session_(create_session(engine_.get())),
+      sampler_(create_greedy_sampler(engine_.get())),
+      random_(seed) {
+}
+
+std::vector<int32_t> BenchEngine::draw(int64_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t& token : tokens) {
+    token = static_cast<int32_t>(random_() % static_cast<uint64_t>(info_.vocabulary_size));
+  }
+  return tokens;
+}
+
+void BenchEngine::feed(const std::vector<int32_t>& tokens, int64_t n_batch) {
+  for (size_t at = 0; at < tokens.size(); at += static_cast<size_t>(n_batch)) {
+    const size_t count = std::min(tokens.size() - at, static_cast<size_t>(n_batch));
+    check(minimax_session_feed(session_.get(), tokens.data() + at, count));
+  }
+}
+
+void BenchEngine::feed_one_by_one(const std::vector<int32_t>& tokens) {
+  for (const int32_t& token : tokens) check(minimax_session_feed(session_.get(), &token, 1));
+}
+
+uint64_t BenchEngine::run(const BenchTest& test) {
+  check(minimax_session_reset(session_.get()));
+  feed(draw(test.n_depth), test.n_batch);
+  const std::vector<int32_t> prompt = draw(test.n_prompt);
+  const std::vector<int32_t> reply = draw(test.n_gen);
+
+  const Stopwatch stopwatch;
+  feed(prompt, test.n_batch);
+  feed_one_by_one(reply);
+  if (test.measure == Measure::first_token) {
+    int32_t token;
+    check(minimax_sampler_sample(sampler_.get(), session_.get(), &token));
+  }
+  return stopwatch.ns();
+}
+
+uint64_t BenchEngine::session_bytes() const {
+  minimax_session_stats stats;
+  minimax_session_stats_init(&stats);
+  check(minimax_session_get_stats(session_.get(), &stats));
+  return stats.state_bytes + stats.kv_bytes;
+}
+
+void BenchEngine::feed_logits(const std::vector<int32_t>& tokens, std::vector<float>& out_logits) {
+  out_logits.resize(tokens.size() * static_cast<size_t>(info_.vocabulary_size));
+  check(minimax_session_feed_logits(session_.get(), tokens.data(), tokens.size(), out_logits.data(),
+                                    out_logits.size()));
+}
+
+}  // namespace samples

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// minimax-chat: asks a model once, or talks with it. Answers go to stdout, all else to stderr.
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "samples/chat_options.h"
+#include "samples/conversation.h"
+#include "samples/terminal.h"
+
+namespace samples {
+namespace {
+
+enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
+
+constexpr char kCommands[] =
+    "/reset         forget the dialogue\n"
+    "/system TEXT   forget the dialogue, and begin anew under this system message\n"
+    "/tokens        how much the dialogue holds\n"
+    "/quit          leave (so do ctrl-D, and ctrl-C twice)\n"
+    "/help          this list\n"
+    "ctrl-C         ends an answer; the dialogue goes on\n";
+
+int32_t show_progress(void* user, uint64_t done_bytes, uint64_t total_bytes) {
+  static_cast<ProgressBar*>(user)->show(done_bytes, total_bytes);
+  return interrupt::is_pending() ? 1 : 0;
+}
+
+int32_t give_up_when_interrupted(void*, uint64_t, uint64_t) {
+  return interrupt::is_pending() ? 1 : 0;
+}
+
+EngineHandle load(const ChatOptions& options) {
+  std::vector<const char*> devices;
+  for (const std::string& device : options.devices) devices.push_back(device.c_str());
+  ProgressBar bar("loading " + options.model);
+  minimax_engine_options engine;
+  minimax_engine_options_init(&engine);
+  engine.devices = devices.data();
+  engine.device_count = devices.size();
+  engine.thread_count = options.thread_count;
+  engine.context_limit = options.context_limit;
+  engine.progress = options.quiet ? give_up_when_interrupted : show_progress;
+  engine.progress_user = &bar;
+  struct Remove {
+    ProgressBar& bar;
+    ~Remove() { bar.done(); }
+  } remove{bar};
+  return open_engine(options.model, engine);
+}
+
+// False when nobody reads any more.
+bool show_text(std::string_view text) {
+  fwrite(text.data(), 1, text.size(), stdout);
+  return fflush(stdout) == 0;
+}
+
+double per_second(uint64_t count, uint64_t ns) {
+  return ns == 0 ? 0 : static_cast<double>(count) * 1e9 / static_cast<double>(ns);
+}
+
+void show_speeds(const Answer& answer) {
+  fprintf(stderr, "[prefill %llu tokens, %.1f t/s; decode %llu tokens, %.1f t/s]\n",
+          static_cast<unsigned long long>(answer.prompt_tokens),
+          per_second(answer.prompt_tokens, answer.prompt_ns),
+          static_cast<unsigned long long>(answer.answer_tokens),
+          per_second(answer.answer_tokens, answer.answer_ns));
+}
+
+void show_reason(int32_t stop_reason) {
+  if (stop_reason == MINIMAX_STOP_CANCELLED) fputs("[interrupted]\n", stderr);
+  if (stop_reason == MINIMAX_STOP_MAX_TOKENS) fputs("[cut at --max-tokens]\n", stderr);
+  if (stop_reason == MINIMAX_STOP_CONTEXT) fputs("[the context is full]\n", stderr);
+}
+
+Answer ask(Conversation& conversation, const std::string& message, bool quiet) {
+  const Answer answer = conversation.ask(message, show_text);
+  show_text("\n");
+  show_reason(answer.stop_reason);
+  if (!quiet) show_speeds(answer);
+  return answer;
+}
+
+void complain(const std::exception& error) {
+  fprintf(stderr, "minimax-chat: %s\n", error.what());
+}
+
+void show_size(const Conversation& conversation) {
+  const minimax_session_stats stats = conversation.stats();
+  fprintf(stderr, "%lld tokens: %.2f MiB of lightning states, %.2f MiB of keys and values\n",
+          static_cast<long long>(stats.position),
+          static_cast<double>(stats.state_bytes) / (1 << 20),
+          static_cast<double>(stats.kv_bytes) / (1 << 20));
+}
+
+// What a person types, or a pipe brings, until it ends.
+class Dialogue {
+ public:
+  Dialogue(Conversation& conversation, bool quiet) : conversation_(conversation), quiet_(quiet) {}
+
+  int run() {
+    if (interactive_) fputs("/help shows the commands\n", stderr);
+    while (!leaving_) {
+      if (interactive_) fputs("> ", stderr);
+      std::string line;
+      const Input input = reader_.next(line);
+      if (input == Input::end) break;
+      if (input == Input::interrupted) {
+        take_interrupt();
+      } else {
+        take_line(line);
+      }
+    }
+    if (interactive_) fputs("\n", stderr);
+    return exit_code_;
+  }
+
+ private:
+  void leave(int exit_code) {
+    leaving_ = true;
+    exit_code_ = exit_code;
+  }
+
+  // The first ctrl-C may have been meant for an answer that had just ended.
+  void take_interrupt() {
+    interrupt::clear();
+    if (!interactive_ || ++interrupts_in_a_row_ >= 2) return leave(kInterrupted);
+    fputs("\n[ctrl-C again leaves]\n", stderr);
+  }
+
+  void take_line(const std::string& line) {
+    interrupts_in_a_row_ = 0;
+    if (line.find_first_not_of(" \t") == std::string::npos) return;
+    try {
+      if (line.front() == '/') return take_command(line);
+      take_message(line);
+    } catch (const StatusError& error) {
+      complain(error);
+      if (error.status() == MINIMAX_CONTEXT_FULL) fputs("[/reset makes room]\n", stderr);
+      if (!interactive_) leave(kFailed);
+    }
+  }
+
+  void take_message(const std::string& message) {
+    const Answer answer = ask(conversation_, message, quiet_);
+    if (ferror(stdout)) return leave(kFailed);
+    if (answer.stop_reason != MINIMAX_STOP_CANCELLED) return;
+    interrupts_in_a_row_ = 1;
+    interrupt::clear();
+    if (!interactive_) leave(kInterrupted);
+  }
+
+  void take_command(const std::string& line) {
+    const size_t space = line.find(' ');
+    const std::string command = line.substr(0, space);
+    const std::string argument = space == std::string::npos ? "" : line.substr(space + 1);
+    if (command == "/quit" || command == "/exit") return leave(kDone);
+    if (command == "/help") {
+      fputs(kCommands, stderr);
+    } else if (command == "/reset") {
+      conversation_.reset();
+    } else if (command == "/system") {
+      conversation_.set_system(argument);
+    } else if (command == "/tokens") {
+      show_size(conversation_);
+    } else {
+      fprintf(stderr, "%s is no command; /help shows them\n", command.c_str());
+    }
+  }
+
+  Conversation& conversation_;
+  LineReader reader_;
+  const bool quiet_;
+  const bool interactive_ = is_terminal(0);
+  int interrupts_in_a_row_ = 0;
+  bool leaving_ = false;
+  int exit_code_ = kDone;
+};
+
+int answer_once(Conversation& conversation, const std::string& prompt, bool quiet) {
+  const std::string message = prompt == "-" ? LineReader().rest() : prompt;
+  if (interrupt::is_pending()) return kInterrupted;
+  const Answer answer = ask(conversation, message, quiet);
+  if (ferror(stdout)) return kFailed;
+  return answer.stop_reason == MINIMAX_STOP_CANCELLED ? kInterrupted : kDone;
+}
+
+int chat(const ChatOptions& options) {
+  interrupt::install();
+  const EngineHandle engine = load(options);
+  Conversation conversation(engine.get(), options.conversation);
+  if (options.prompt) return answer_once(conversation, *options.prompt, options.quiet);
+  return Dialogue(conversation, options.quiet).run();
+}
+
+int run(int argc, char** argv) {
+  try {
+    const ChatOptions options = parse_chat_options(argc, argv);
+    if (!options.notice) return chat(options);
+    fputs(options.notice->c_str(), stdout);
+    return kDone;
+  } catch (const cxxopts::exceptions::exception& error) {
+    complain(error);
+    fputs("minimax-chat --help shows the options\n", stderr);
+    return kWrongUsage;
+  } catch (const StatusError& error) {
+    complain(error);
+    return error.status() == MINIMAX_CANCELLED ? kInterrupted : kFailed;
+  } catch (const std::exception& error) {
+    complain(error);
+    return kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace samples
+
+int main(int argc, char** argv) {
+  return samples::run(argc, argv);
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// One dialogue on one session.
+#include "samples/conversation.h"
+
+#include <chrono>
+
+#include "samples/terminal.h"
+
+namespace samples {
+namespace {
+
+// ctrl-C reaches the session while this lives.
+class Watch {
+ public:
+  explicit Watch(minimax_session* session) { interrupt::watch(session); }
+  ~Watch() { interrupt::watch(nullptr); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+};
+
+uint64_t now_ns() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                               std::chrono::nanoseconds(1));
+}
+
+size_t position_of(const minimax_session* session) {
+  int64_t position = 0;
+  check(minimax_session_position(session, &position));
+  return static_cast<size_t>(position);
+}
+
+void append_tokens(const minimax_prompt* prompt, std::vector<int32_t>& out_tokens) {
+  size_t count = 0;
+  const minimax_status status = minimax_prompt_tokens(prompt, nullptr, 0, &count);
+  if (status != MINIMAX_BUFFER_TOO_SMALL) check(status);
+  const size_t before = out_tokens.size();
+  out_tokens.resize(before + count);
+  check(minimax_prompt_tokens(prompt, out_tokens.data() + before, count, &count));
+}
+
+int32_t pass_text(void* user, const char* text, size_t size) {
+  return (*static_cast<const ShowText*>(user))({text, size}) ? 0 : 1;
+}
+
+// For a ctrl-C that came when nothing was running that could be cancelled.
+int32_t stop_when_interrupted(void*, int32_t) {
+  return interrupt::is_pending() ? 1 : 0;
+}
+
+bool breaks_session(minimax_status status) {
+  return status == MINIMAX_DEVICE_ERROR || status == MINIMAX_INTERNAL_ERROR ||
+         status == MINIMAX_POISONED;
+}
+
+}  // namespace
+
+Conversation::Conversation(minimax_engine* engine, const ConversationOptions& options)
+    : engine_(engine),
+      options_(options),
+      session_(create_session(engine)),
+      prompt_(create_prompt(engine)),
+      sampler_(create_sampler(engine, options.sampler)) {
+}
+
+Answer Conversation::ask(std::string_view message, const ShowText& show) {
+  const Watch watch(session_.get());
+  Answer answer;
+  try {
+    if (feed(turn(message), answer)) generate(show, answer);
+  } catch (const StatusError& error) {
+    if (breaks_session(error.status())) replace_session();
+    throw;
+  }
+  return answer;
+}
+
+// What the session must be fed before it can answer `message`.
+std::vector<int32_t> Conversation::turn(std::string_view message) {
+  minimax_prompt* prompt = prompt_.get();
+  check(minimax_prompt_clear(prompt));
+  if (last_stop_ != 0) {
+    check(minimax_prompt_end_reply(prompt, last_stop_));
+  } else if (!options_.system.empty()) {
+    check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_SYSTEM, nullptr, options_.system.data(),
+                                     options_.system.size()));
+  }
+  check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, nullptr, message.data(),
+                                   message.size()));
+  check(minimax_prompt_begin_reply(prompt));
+
+  std::vector<int32_t> tokens = debt_;
+  append_tokens(prompt, tokens);
+  return tokens;
+}
+
+// False when ctrl-C came first: what the session did not get is then owed to it.
+bool Conversation::feed(const std::vector<int32_t>& tokens, Answer& answer) {
+  const size_t before = position_of(session_.get());
+  const uint64_t start_ns = now_ns();
+  const minimax_status status =
+      interrupt::is_pending() ? MINIMAX_CANCELLED
+                              : minimax_session_feed(session_.get(), tokens.data(), tokens.size());
+  if (status != MINIMAX_CANCELLED) check(status);
+  const size_t fed = position_of(session_.get()) - before;
+  answer.prompt_ns += now_ns() - start_ns;
+  answer.prompt_tokens += fed;
+  debt_.assign(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
+  last_stop_ = MINIMAX_STOP_CANCELLED;  // until an answer ends otherwise
+  return debt_.empty();
+}
+
+void Conversation::generate(const ShowText& show, Answer& answer) {
+  minimax_generate_options options;
+  minimax_generate_options_init(&options);
+  options.max_tokens = options_.max_tokens;
+  options.on_text = pass_text;
+  options.on_token = stop_when_interrupted;
+  options.user = const_cast<ShowText*>(&show);
+  minimax_generate_result result;
+  minimax_generate_result_init(&result);
+  const minimax_status status =
+      minimax_session_generate(session_.get(), sampler_.get(), &options, &result);
+  if (status != MINIMAX_CANCELLED) check(status);
+  last_stop_ = result.stop_reason;
+  answer.stop_reason = interrupt::is_pending() ? MINIMAX_STOP_CANCELLED : result.stop_reason;
+  answer.answer_tokens = result.token_count;
+  answer.answer_ns = result.decode_ns;
+}
+
+void Conversation::reset() {
+  check(minimax_session_reset(session_.get()));
+  check(minimax_sampler_reset(sampler_.get()));
+  debt_.clear();
+  last_stop_ = 0;
+}
+
+void Conversation::set_system(std::string system) {
+  reset();
+  options_.system = std::move(system);
+}
+
+minimax_session_stats Conversation::stats() const {
+  minimax_session_stats stats;
+  minimax_session_stats_init(&stats);
+  check(minimax_session_get_stats(session_.get(), &stats));
+  return stats;
+}
+
+void Conversation::replace_session() {
+  interrupt::watch(nullptr);
+  session_ = create_session(engine_);
+  debt_.clear();
+  last_stop_ = 0;
+}
+
+}  // namespace samples

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One dialogue on one session: text in, answers out, and what the session is still owed in between.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "samples/handles.h"
+
+namespace samples {
+
+struct ConversationOptions {
+  minimax_sampler_options sampler;
+  int64_t max_tokens = 0;  // of one answer; 0: until the model ends it
+  std::string system;      // empty: no system message
+};
+
+struct Answer {
+  int32_t stop_reason = MINIMAX_STOP_CANCELLED;
+  uint64_t prompt_tokens = 0, answer_tokens = 0;
+  uint64_t prompt_ns = 0, answer_ns = 0;
+};
+
+// A piece of the answer, whole characters. False ends the answer.
+using ShowText = std::function<bool(std::string_view text)>;
+
+class Conversation {
+ public:
+  // The engine must outlive the conversation.
+  Conversation(minimax_engine* engine, const ConversationOptions& options);
+
+  // Says `message` and streams the answer. ctrl-C (samples/terminal.h) ends it early, with
+  // MINIMAX_STOP_CANCELLED. After an exception the conversation stands where it stood, or, when the
+  // session broke, begins anew.
+  Answer ask(std::string_view message, const ShowText& show);
+
+  void reset();
+  // Begins anew under this system message.
+  void set_system(std::string system);
+
+  minimax_session_stats stats() const;
+
+ private:
+  std::vector<int32_t> turn(std::string_view message);
+  bool feed(const std::vector<int32_t>& tokens, Answer& answer);
+  void generate(const ShowText& show, Answer& answer);
+  void replace_session();
+
+  minimax_engine* engine_;
+  ConversationOptions options_;
+  SessionHandle session_;
+  PromptHandle prompt_;
+  SamplerHandle sampler_;
+  // Tokens of a turn that ctrl-C kept from the session. They are fed before the next turn.
+  std::vector<int32_t> debt_;
+  int32_t last_stop_ = 0;  // how the last answer ended; 0 before the first turn
+};
+
+}  // namespace samples

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a C++ program wraps around the C handles: owners that free, and an exception for a status.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "minimax.h"
+
+namespace samples {
+
+struct FreeHandle {
+  void operator()(minimax_engine* engine) const { minimax_engine_free(engine); }
+  void operator()(minimax_session* session) const { minimax_session_free(session); }
+  void operator()(minimax_prompt* prompt) const { minimax_prompt_free(prompt); }
+  void operator()(minimax_sampler* sampler) const { minimax_sampler_free(sampler); }
+};
+using EngineHandle = std::unique_ptr<minimax_engine, FreeHandle>;
+using SessionHandle = std::unique_ptr<minimax_session, FreeHandle>;
+using PromptHandle = std::unique_ptr<minimax_prompt, FreeHandle>;
+using SamplerHandle = std::unique_ptr<minimax_sampler, FreeHandle>;
+
+class StatusError : public std::runtime_error {
+ public:
+  StatusError(minimax_status status, const std::string& sentence)
+      : std::runtime_error(sentence), status_(status) {}
+  minimax_status status() const { return status_; }
+
+ private:
+  minimax_status status_;
+};
+
+// Throws StatusError with the library's sentence unless `status` is MINIMAX_OK.
+void check(minimax_status status);
+
+EngineHandle open_engine(const std::string& path, const minimax_engine_options& options);
+SessionHandle create_session(minimax_engine* engine);
+PromptHandle create_prompt(const minimax_engine* engine);
+SamplerHandle create_sampler(const minimax_engine* engine, const minimax_sampler_options& options);
+
+}  // namespace samples
