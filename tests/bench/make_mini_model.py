@@ -101,6 +101,10 @@ def norm(name, gguf, size, dtype):
     return Tensor(name, (size,), dtype, gguf, F32, 0.2, 1.0)
 
 
+# The gains of a sub-layer's last matrix are small against the residual scale: with larger ones a random
+# network amplifies rounding from layer to layer until bf16 logits say nothing.
+
+
 def attention_tensors(c, i, dtype):
     """The tensors of layer i's attention, of the kind the config names."""
     p, g, width = f"model.layers.{i}.self_attn", f"blk.{i}", c["hidden_size"]
@@ -108,16 +112,16 @@ def attention_tensors(c, i, dtype):
     kv = c["num_key_value_heads"] * c["head_dim"]
     if c["attn_type_list"][i] == 1:
         return [
-            matrix(f"{p}.q_proj.weight", f"{g}.attn_q.weight", q, width, dtype, 1.5),
-            matrix(f"{p}.k_proj.weight", f"{g}.attn_k.weight", kv, width, dtype, 1.5),
+            matrix(f"{p}.q_proj.weight", f"{g}.attn_q.weight", q, width, dtype, 1.2),
+            matrix(f"{p}.k_proj.weight", f"{g}.attn_k.weight", kv, width, dtype, 1.2),
             matrix(f"{p}.v_proj.weight", f"{g}.attn_v.weight", kv, width, dtype, 1.0),
-            matrix(f"{p}.o_proj.weight", f"{g}.attn_output.weight", width, q, dtype, 3.0),
+            matrix(f"{p}.o_proj.weight", f"{g}.attn_output.weight", width, q, dtype, 1.5),
         ]
     return [
         matrix(f"{p}.qkv_proj.weight", f"{g}.attn_qkv.weight", 3 * q, width, dtype, 1.0),
         matrix(f"{p}.output_gate.weight", f"{g}.attn_gate.weight", q, width, dtype, 1.5),
         norm(f"{p}.norm.weight", f"{g}.attn_norm_2.weight", q, dtype),
-        matrix(f"{p}.out_proj.weight", f"{g}.attn_output.weight", width, q, dtype, 3.0),
+        matrix(f"{p}.out_proj.weight", f"{g}.attn_output.weight", width, q, dtype, 1.0),
     ]
 
 
@@ -130,7 +134,7 @@ def moe_tensors(c, i, dtype):
         x = f"{p}.experts.{e}"
         out.append(matrix(f"{x}.w1.weight", f"{g}.ffn_gate_exps.weight", inner, width, dtype, 1.0, e, n))
         out.append(matrix(f"{x}.w3.weight", f"{g}.ffn_up_exps.weight", inner, width, dtype, 1.0, e, n))
-        out.append(matrix(f"{x}.w2.weight", f"{g}.ffn_down_exps.weight", width, inner, dtype, 3.0, e, n))
+        out.append(matrix(f"{x}.w2.weight", f"{g}.ffn_down_exps.weight", width, inner, dtype, 1.0, e, n))
     return out
 
 
