@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the tree to the tables of docs/architecture.md: who may include whom, and what each file is for.
+"""Holds the tree to docs/architecture.md: who may include whom, and what each file is for.
 
-  check_layers.py           one line for each broken rule: file, line, rule; exit status 1 if there is any
+  check_layers.py           one line for each broken rule (file, line, rule); fails if there is any
   check_layers.py --write   first writes each file's opening sentence into the table of files
 
 Rooms, libraries and words are written by hand in the document; the table of files is not.
@@ -19,8 +19,9 @@ LICENSED = CODE | {".py", ".sh", ".cmake", ".go", ".rs", ".fbs"}
 # Folders whose files are not ours to judge, and those that are not listed file by file.
 SKIPPED = {".git", ".cache", "build", "models", "target", "__pycache__", "third_party"}
 UNLISTED = ("tests/", "bindings/", "scripts/", "cmake/")
-STANDARD_C = set("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign "
-                 "stdarg stdatomic stdbool stddef stdint stdio stdlib string tgmath time uchar wchar wctype".split())
+STANDARD_C = set(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg "
+    "stdatomic stdbool stddef stdint stdio stdlib string tgmath time uchar wchar wctype".split())
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -37,8 +38,10 @@ class Room:
 
 
 def holds(place, path):
-    """Whether a place of a table (`base/`, `engine/sampler`, `sdk/c_api.cc`) contains a file."""
-    return path.startswith(place) if place.endswith("/") else path == place or path.rpartition(".")[0] == place
+    """Whether a place of a table (`base/`, `engine/sampler`, `engine/ops/ops.h`) contains a file."""
+    if place.endswith("/"):
+        return path.startswith(place)
+    return place in (path, path.rpartition(".")[0])
 
 
 class Tree:
@@ -48,11 +51,13 @@ class Tree:
         self.document = (self.root / DOCUMENT).read_text(encoding="utf-8")
         self.rooms = [Room(*cells) for _, cells in self.table("rooms")]
         # (header prefixes, places) of each library; (pattern, places, rule) of each word.
-        self.libraries = [(quoted(headers), quoted(places)) for _, (_, headers, places) in self.table("libraries")]
+        self.libraries = [(quoted(headers), quoted(places))
+                          for _, (_, headers, places) in self.table("libraries")]
         self.words = [(re.compile(quoted(word)[0]), quoted(places), rule)
                       for _, (word, places, rule) in self.table("words")]
         self.files = sorted(self.find(self.root))
-        self.text = {path: (self.root / path).read_text(encoding="utf-8", errors="replace") for path in self.files}
+        self.text = {path: (self.root / path).read_text(encoding="utf-8", errors="replace")
+                     for path in self.files}
         self.arrows = {}  # file -> [(file that it includes, line)]
 
     def find(self, folder):
@@ -66,7 +71,7 @@ class Tree:
     def marks(self, name):
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
         if begin not in self.document or end not in self.document:
-            sys.exit(f"{DOCUMENT}:1: has no table between the marks '{begin.strip()}' and '{end.strip()}'")
+            sys.exit(f"{DOCUMENT}:1: has no table between {begin.strip()} and {end.strip()}")
         return self.document.index(begin) + len(begin), self.document.index(end)
 
     def table(self, name):
@@ -85,7 +90,8 @@ class Tree:
 
     def room(self, path):
         """The room of a file, and the place that names it: the longest that contains the file."""
-        found = [(len(place), place, room) for room in self.rooms for place in room.places if holds(place, path)]
+        found = [(len(place), place, room)
+                 for room in self.rooms for place in room.places if holds(place, path)]
         return max(found, key=lambda each: each[0])[1:] if found else (None, None)
 
     def resolve(self, path, name):
@@ -117,23 +123,20 @@ class Tree:
             return
         if not any(holds(allowed, target) for allowed in room.may_include):
             allowed = ", ".join(room.may_include) or "nothing"
-            self.error(path, line, f"{place} may not include {target} of {other_place} (floor {room.floor} to floor "
-                                   f"{other.floor}; it may include {allowed})")
+            self.error(path, line, f"{place} may not include {target} of {other_place} (floor {room.floor} "
+                                   f"to floor {other.floor}; it may include {allowed})")
 
     def check_library(self, path, line, room, name, is_quoted):
         standard = "/" not in name and ("." not in name or name.removesuffix(".h") in STANDARD_C)
         if standard and not is_quoted:
             return
-        owners = [places for prefixes, places in self.libraries if any(self.matches(name, p) for p in prefixes)]
+        is_of = lambda header: name.startswith(header) if header.endswith("/") else fnmatch.fnmatch(name, header)
+        owners = [places for headers, places in self.libraries if any(map(is_of, headers))]
+        places = list(dict.fromkeys(place for places in owners for place in places))
         if not owners:
-            self.error(path, line, f"{name} is no file of the tree and belongs to no library of {DOCUMENT}")
-        elif not any(holds(place, path) for places in owners for place in places):
-            places = ", ".join(dict.fromkeys(place for places in owners for place in places))
-            self.error(path, line, f"{name} may be included only in {places}")
-
-    @staticmethod
-    def matches(name, prefix):
-        return name.startswith(prefix) if prefix.endswith("/") else fnmatch.fnmatch(name, prefix)
+            self.error(path, line, f"{name} is no file of the tree and of no library of {DOCUMENT}")
+        elif not any(holds(place, path) for place in places):
+            self.error(path, line, f"{name} may be included only in {', '.join(places)}")
 
     def check_circles(self):
         done = set()
@@ -168,7 +171,8 @@ class Tree:
                 continue
             for line, text in enumerate(code.splitlines(), 1):
                 if pattern.search(text):
-                    self.error(path, line, f"{pattern.search(text)[0]!r} stands only in {', '.join(places)}: {rule}")
+                    word = pattern.search(text)[0]
+                    self.error(path, line, f"{word!r} stands only in {', '.join(places)}: {rule}")
 
     def sentence(self, path):
         """The sentence after the SPDX line: a comment, up to its first full stop or empty line."""
@@ -198,20 +202,21 @@ class Tree:
             yield name, paths[-1], self.sentence(paths[-1])
 
     def check_sentences(self):
-        listed = {quoted(cells[0])[0]: (line, cells[1]) for line, cells in self.table("files")}
+        listed = {quoted(name)[0]: (line, told) for line, (name, told) in self.table("files")}
         for name, speaker, sentence in self.sentences():
             if not sentence:
-                self.error(speaker, 2, "has no sentence after its SPDX line that says what it is for")
+                self.error(speaker, 2, "has no sentence that says what it is for after its SPDX line")
             line, told = listed.pop(name, (None, None))
             if told != sentence:
-                self.error(speaker, 2, f"its sentence is not the one in {DOCUMENT}; check_layers.py --write brings it there")
+                self.error(speaker, 2, f"its sentence is not in {DOCUMENT}; check_layers.py --write brings it there")
         for name, (line, _) in listed.items():
-            self.error(DOCUMENT, line, f"lists {name}, which is not in the tree; check_layers.py --write removes it")
+            self.error(DOCUMENT, line, f"lists {name}, which is gone; check_layers.py --write removes it")
 
     def write(self):
         rows = "".join(f"| `{name}` | {sentence} |\n" for name, _, sentence in self.sentences())
         begin, end = self.marks("files")
-        self.document = self.document[:begin] + "| file | what it is for |\n|---|---|\n" + rows + self.document[end:]
+        head = "| file | what it is for |\n|---|---|\n"
+        self.document = self.document[:begin] + head + rows + self.document[end:]
         (self.root / DOCUMENT).write_text(self.document, encoding="utf-8")
 
     def check(self):
@@ -228,7 +233,8 @@ class Tree:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write the table of files first")
-    parser.add_argument("--root", default=pathlib.Path(__file__).resolve().parent.parent, help="of another tree")
+    here = pathlib.Path(__file__).resolve().parent.parent
+    parser.add_argument("--root", default=here, help="of another tree")
     arguments = parser.parse_args()
     tree = Tree(arguments.root)
     if arguments.write:
