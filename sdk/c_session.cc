@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// minimax.h, sections 5 and 7: sessions and generating.
+#include "minimax.h"
+#include "sdk/generate.h"
+#include "sdk/guard.h"
+#include "sdk/handles.h"
+#include "sdk/structs.h"
+
+namespace minimax {
+namespace {
+
+constexpr int32_t most_rewind_tokens = 4096;
+
+Session& session_of(minimax_session* session) {
+  require(session, "session is NULL");
+  return *session;
+}
+
+const Session& session_of(const minimax_session* session) {
+  require(session, "session is NULL");
+  return *session;
+}
+
+std::span<const int32_t> read_tokens(const int32_t* tokens, size_t token_count) {
+  require(tokens, "tokens is NULL");
+  require(token_count > 0, "token_count is 0, expected 1 or more");
+  return {tokens, token_count};
+}
+
+int64_t rewind_tokens_of(const minimax_session_options* given) {
+  const minimax_session_options options = read_struct(given, "options");
+  require(options.rewind_tokens >= -1 && options.rewind_tokens <= most_rewind_tokens,
+          "rewind_tokens is ", options.rewind_tokens, ", expected -1 to ", most_rewind_tokens);
+  if (options.rewind_tokens == 0) return default_rewind_tokens;
+  return options.rewind_tokens < 0 ? 0 : options.rewind_tokens;
+}
+
+minimax_session_stats describe(const Session& session) {
+  const SessionCounts& counts = session.counts();
+  minimax_session_stats stats;
+  init_struct(&stats);
+  stats.position = session.timeline().position();
+  stats.fed_tokens = counts.prefill_tokens + counts.decode_tokens;
+  stats.prefill_ns = counts.prefill_ns;
+  stats.prefill_tokens = counts.prefill_tokens;
+  stats.decode_ns = counts.decode_ns;
+  stats.decode_tokens = counts.decode_tokens;
+  stats.state_bytes = session.timeline().state_bytes();
+  stats.kv_bytes = session.timeline().kv_bytes();
+  stats.is_poisoned = session.is_poisoned() ? 1 : 0;
+  return stats;
+}
+
+GenerateOptions read_generate_options(const minimax_generate_options* given) {
+  const minimax_generate_options read = read_struct(given, "options");
+  require(read.max_tokens >= 0, "max_tokens is ", read.max_tokens, ", expected 0 or more");
+  require(read.ignore_stop_token == 0 || read.ignore_stop_token == 1, "ignore_stop_token is ",
+          read.ignore_stop_token, ", expected 0 or 1");
+  return {read.max_tokens,
+          read_strings(read.stop_strings, read.stop_string_count, "stop_strings"),
+          read.ignore_stop_token == 1,
+          read.on_text,
+          read.on_token,
+          read.user};
+}
+
+}  // namespace
+}  // namespace minimax
+
+using minimax::guard;
+using minimax::require;
+using minimax::session_of;
+
+void minimax_session_options_init(minimax_session_options* options) {
+  minimax::init_struct(options);
+}
+void minimax_feed_report_init(minimax_feed_report* report) { minimax::init_struct(report); }
+void minimax_session_stats_init(minimax_session_stats* stats) { minimax::init_struct(stats); }
+
+minimax_status minimax_session_create(minimax_engine* engine,
+                                      const minimax_session_options* options,
+                                      minimax_session** out_session) {
+  return guard([&] {
+    (void)minimax::model_of(engine);
+    require(out_session, "out_session is NULL");
+    *out_session = new minimax_session(engine->model, minimax::rewind_tokens_of(options));
+  });
+}
+
+void minimax_session_free(minimax_session* session) { delete session; }
+
+minimax_status minimax_session_feed(minimax_session* session, const int32_t* tokens,
+                                    size_t token_count) {
+  return guard([&] { session_of(session).feed(minimax::read_tokens(tokens, token_count)); });
+}
+
+minimax_status minimax_session_feed_prompt(minimax_session* session, const minimax_prompt* prompt,
+                                           minimax_feed_report* out_report) {
+  return guard([&] {
+    minimax::Session& fed = session_of(session);
+    require(prompt, "prompt is NULL");
+    if (out_report) minimax::check_struct_size(out_report, "out_report");
+    if (prompt->model != fed.model()) {
+      minimax::fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the session");
+    }
+    const std::span<const int32_t> tokens = prompt->prompt.tokens();
+    require(!tokens.empty(), "the prompt is empty");
+    const auto computed_ns = [&] { return fed.counts().prefill_ns + fed.counts().decode_ns; };
+    const uint64_t before = computed_ns();
+    fed.feed(tokens);
+    if (!out_report) return;
+    minimax_feed_report report;
+    minimax::init_struct(&report);
+    report.token_count = tokens.size();
+    report.prefill_ns = computed_ns() - before;
+    minimax::write_struct(report, out_report, "out_report");
+  });
+}
+
+minimax_status minimax_session_feed_logits(minimax_session* session, const int32_t* tokens,
+                                           size_t token_count, float* logits, size_t capacity) {
+  return guard([&] {
+    minimax::Session& fed = session_of(session);
+    const auto ids = minimax::read_tokens(tokens, token_count);
+    require(logits, "logits is NULL");
+    fed.feed_logits(ids, {logits, capacity});
+  });
+}
+
+minimax_status minimax_session_score(minimax_session* session, const int32_t* tokens,
+                                     size_t token_count, float* logprobs) {
+  return guard([&] {
+    minimax::Session& fed = session_of(session);
+    const auto ids = minimax::read_tokens(tokens, token_count);
+    require(logprobs, "logprobs is NULL");
+    fed.score(ids, {logprobs, token_count});
+  });
+}
+
+minimax_status minimax_session_position(const minimax_session* session, int64_t* out_position) {
+  return guard([&] {
+    const minimax::Session& asked = session_of(session);
+    require(out_position, "out_position is NULL");
+    asked.require_whole();
+    *out_position = asked.timeline().position();
+  });
+}
+
+minimax_status minimax_session_tokens(const minimax_session* session, int64_t first,
+                                      int32_t* tokens, size_t capacity, size_t* out_count) {
+  return guard([&] {
+    const minimax::Session& asked = session_of(session);
+    asked.require_whole();
+    const auto all = asked.timeline().tokens();
+    require(first >= 0 && static_cast<size_t>(first) <= all.size(), "first is ", first,
+            ", the session holds ", all.size(), " tokens");
+    minimax::write_buffer(all.subspan(static_cast<size_t>(first)), tokens, capacity, out_count);
+  });
+}
+
+minimax_status minimax_session_logits(const minimax_session* session, const float** out_logits,
+                                      size_t* out_count) {
+  return guard([&] {
+    const minimax::Session& asked = session_of(session);
+    require(out_logits, "out_logits is NULL");
+    const std::span<const float> logits = asked.logits();
+    *out_logits = logits.data();
+    if (out_count) *out_count = logits.size();
+  });
+}
+
+minimax_status minimax_session_cancel(minimax_session* session) {
+  if (!session) return MINIMAX_INVALID_ARGUMENT;  // no guard: safe in signal handlers
+  session->cancel();
+  return MINIMAX_OK;
+}
+
+minimax_status minimax_session_reset(minimax_session* session) {
+  return guard([&] { session_of(session).reset(); });
+}
+
+minimax_status minimax_session_get_stats(const minimax_session* session,
+                                         minimax_session_stats* out_stats) {
+  return guard([&] {
+    const minimax::Session& asked = session_of(session);
+    require(out_stats, "out_stats is NULL");
+    minimax::write_struct(minimax::describe(asked), out_stats, "out_stats");
+  });
+}
+
+void minimax_generate_options_init(minimax_generate_options* options) {
+  minimax::init_struct(options);
+}
+void minimax_generate_result_init(minimax_generate_result* result) {
+  minimax::init_struct(result);
+}
+
+minimax_status minimax_session_generate(minimax_session* session, minimax_sampler* sampler,
+                                        const minimax_generate_options* options,
+                                        minimax_generate_result* out_result) {
+  return guard([&] {
+    minimax::Session& speaking = session_of(session);
+    const minimax::GenerateOptions wanted = minimax::read_generate_options(options);
+    if (out_result) minimax::check_struct_size(out_result, "out_result");
+    if (sampler && sampler->model != speaking.model()) {
+      minimax::fail(MINIMAX_WRONG_MODEL, "the sampler belongs to another engine than the session");
+    }
+    const auto generate_with = [&](minimax::Sampler& drawing) {
+      const minimax::GenerateResult made = minimax::generate(speaking, drawing, wanted);
+      if (out_result) {
+        minimax_generate_result result;
+        minimax::init_struct(&result);
+        result.stop_reason = made.stop_reason;
+        result.token_count = made.token_count;
+        result.decode_ns = made.decode_ns;
+        minimax::write_struct(result, out_result, "out_result");
+      }
+      if (made.stop_reason == MINIMAX_STOP_CANCELLED) {
+        minimax::fail(MINIMAX_CANCELLED, "cancelled after ", made.token_count, " tokens");
+      }
+    };
+    if (sampler) {
+      generate_with(sampler->sampler);
+    } else {
+      minimax::Sampler greedy({}, speaking.model()->vocabulary_size(),
+                              speaking.model()->suppressed());
+      generate_with(greedy);
+    }
+  });
+}

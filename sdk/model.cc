@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace minimax {
+
+std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
+                                   const EngineOptions& options) {
+  auto model = std::make_shared<Model>();
+  if (options.weights == WeightOrigin::files) {
+    model->tokenizer_ = Tokenizer::load(path);
+  }
+  model->engine_ = Engine::load(path, options);
+  if (model->tokenizer_) {
+    const int32_t defined = model->tokenizer_->vocabulary_size();
+    require_file(defined <= model->vocabulary_size(), path.string(), ": the tokenizer has ",
+                 defined, " tokens, config.json a vocab_size of ", model->vocabulary_size());
+    model->chat_format_ =
+        detect_chat_format(model->tokenizer_->chat_template(), model->engine_->config().model_name);
+  }
+  model->find_stop_tokens();
+  model->find_suppressed();
+  return model;
+}
+
+const Tokenizer& Model::tokenizer() const {
+  if (!tokenizer_) fail(MINIMAX_NOT_AVAILABLE, "the engine was opened without a tokenizer");
+  return *tokenizer_;
+}
+
+bool Model::is_stop(int32_t token) const {
+  return std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end();
+}
+
+bool Model::is_suppressed(int32_t token) const {
+  return std::binary_search(suppressed_.begin(), suppressed_.end(), token);
+}
+
+void Model::check_tokens(std::span<const int32_t> tokens) const {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    require(tokens[i] >= 0 && tokens[i] < vocabulary_size(), "tokens[", i, "] is ", tokens[i],
+            ", vocabulary has ", vocabulary_size());
+  }
+}
+
+// The released configs name no end; the chat templates write <end_of_sentence> (spec §6).
+void Model::find_stop_tokens() {
+  stop_tokens_ = engine_->config().stop_tokens;
+  if (tokenizer_) {
+    if (const auto end = tokenizer_->find_token("<end_of_sentence>")) {
+      if (!is_stop(*end)) stop_tokens_.insert(stop_tokens_.begin(), *end);
+    }
+  }
+  if (!stop_tokens_.empty()) stop_token_ = stop_tokens_.front();
+}
+
+void Model::find_suppressed() {
+  const auto zero_rows = engine_->zero_rows();
+  suppressed_.assign(zero_rows.begin(), zero_rows.end());
+  for (int32_t id = 0; tokenizer_ && id < vocabulary_size(); ++id) {
+    if (tokenizer_->token_kind(id) == TokenKind::undefined) suppressed_.push_back(id);
+  }
+  if (engine_->config().image_token >= 0) suppressed_.push_back(engine_->config().image_token);
+  std::sort(suppressed_.begin(), suppressed_.end());
+  suppressed_.erase(std::unique(suppressed_.begin(), suppressed_.end()), suppressed_.end());
+}
+
+}  // namespace minimax

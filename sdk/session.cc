@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace minimax {
+namespace {
+
+// Keeps the last row.
+class LastRow : public LogitsSink {
+ public:
+  explicit LastRow(std::span<float> to) : to_(to) {}
+  void take(int64_t, std::span<const float> row) override {
+    std::copy(row.begin(), row.end(), to_.begin());
+  }
+
+ private:
+  std::span<float> to_;
+};
+
+// Keeps every row in the caller's memory, and the last one in the session's.
+class EveryRow final : public LastRow {
+ public:
+  EveryRow(std::span<float> rows, std::span<float> last) : LastRow(last), rows_(rows) {}
+  void take(int64_t index, std::span<const float> row) override {
+    LastRow::take(index, row);
+    std::copy(row.begin(), row.end(),
+              rows_.begin() + static_cast<std::ptrdiff_t>(index) *
+                                  static_cast<std::ptrdiff_t>(row.size()));
+  }
+
+ private:
+  std::span<float> rows_;
+};
+
+float logprob_of(std::span<const float> logits, int32_t token) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit) - top);
+  return static_cast<float>(logits[static_cast<size_t>(token)] - top - std::log(total));
+}
+
+// Turns the logits after each token into the probability of the next one.
+class Scores final : public LastRow {
+ public:
+  Scores(std::span<const int32_t> tokens, std::span<float> logprobs, std::span<float> last)
+      : LastRow(last), tokens_(tokens), logprobs_(logprobs) {}
+  void take(int64_t index, std::span<const float> row) override {
+    LastRow::take(index, row);
+    const size_t next = static_cast<size_t>(index + 1);
+    if (next < tokens_.size()) logprobs_[next] = logprob_of(row, tokens_[next]);
+  }
+
+ private:
+  std::span<const int32_t> tokens_;
+  std::span<float> logprobs_;
+};
+
+// A status that leaves the timeline whole (Engine::feed).
+bool leaves_whole(minimax_status status) {
+  return status == MINIMAX_CANCELLED || status == MINIMAX_CONTEXT_FULL ||
+         status == MINIMAX_OUT_OF_MEMORY;
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
+    : model_(std::move(model)),
+      timeline_(model_->engine().new_timeline(rewind_tokens)),
+      logits_(static_cast<size_t>(model_->vocabulary_size())) {
+  model_->session_began(timeline_->state_bytes());
+}
+
+Session::~Session() { model_->session_ended(timeline_->state_bytes()); }
+
+void Session::require_whole() const {
+  if (is_poisoned_) fail(MINIMAX_POISONED, "an earlier error broke this session: free it");
+}
+
+void Session::feed(std::span<const int32_t> tokens) {
+  begin();
+  feed_on(tokens);
+}
+
+void Session::feed_on(std::span<const int32_t> tokens) {
+  LastRow last(logits_);
+  run(tokens, LogitsWanted::last, last);
+}
+
+void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logits) {
+  const size_t needed = tokens.size() * logits_.size();
+  require(logits.size() >= needed, "logits has room for ", logits.size(), " numbers, ", needed,
+          " are needed");
+  begin();
+  EveryRow every(logits, logits_);
+  run(tokens, LogitsWanted::all, every);
+}
+
+void Session::score(std::span<const int32_t> tokens, std::span<float> logprobs) {
+  require_whole();
+  model_->check_tokens(tokens);
+  require(timeline_->position() == 0 || has_logits_,
+          "the last feed was cancelled: there are no logits to score the first token with");
+  std::vector<float> scores(tokens.size());
+  if (!tokens.empty()) {
+    scores[0] = timeline_->position() == 0 ? std::numeric_limits<float>::quiet_NaN()
+                                           : logprob_of(logits_, tokens[0]);
+  }
+  begin();
+  Scores sink(tokens, scores, logits_);
+  run(tokens, LogitsWanted::all, sink);
+  std::copy(scores.begin(), scores.end(), logprobs.begin());
+}
+
+void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink) {
+  require_whole();
+  require(!tokens.empty(), "token_count is 0, expected 1 or more");
+  model_->check_tokens(tokens);
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t before = timeline_->position();
+  try {
+    model_->engine().feed({timeline_.get(), tokens, wanted, &sink, 0}, cancel_);
+    has_logits_ = true;
+  } catch (const Error& error) {
+    if (timeline_->position() != before) has_logits_ = false;
+    is_poisoned_ = !leaves_whole(error.status());
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // only reserve() allocates, before anything is computed
+  } catch (...) {
+    is_poisoned_ = true;
+    throw;
+  }
+  const auto ns = static_cast<uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+  (tokens.size() == 1 ? counts_.decode_ns : counts_.prefill_ns) += ns;
+  (tokens.size() == 1 ? counts_.decode_tokens : counts_.prefill_tokens) += tokens.size();
+}
+
+void Session::reset() {
+  require_whole();
+  timeline_->reset();
+  has_logits_ = false;
+}
+
+std::span<const float> Session::logits() const {
+  require_whole();
+  if (!has_logits_) {
+    fail(MINIMAX_NOT_AVAILABLE, timeline_->position() == 0
+                                    ? "the session is empty: feed it first"
+                                    : "the last feed was cancelled: there are no logits");
+  }
+  return logits_;
+}
+
+}  // namespace minimax

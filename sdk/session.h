@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// One timeline on a model, with the logits after it, a cancel flag, and counts of what it did.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sdk/model.h"
+
+namespace minimax {
+
+struct SessionCounts {
+  uint64_t prefill_ns = 0, prefill_tokens = 0;  // of feeds of several tokens
+  uint64_t decode_ns = 0, decode_tokens = 0;    // of feeds of one
+};
+
+// One thread at a time, but cancel().
+class Session {
+ public:
+  // rewind_tokens 0 or more.
+  Session(std::shared_ptr<Model> model, int64_t rewind_tokens);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // As minimax_session_feed; several feeds within one begin() and end can be cancelled together.
+  void feed(std::span<const int32_t> tokens);
+  void feed_logits(std::span<const int32_t> tokens, std::span<float> logits);
+  void score(std::span<const int32_t> tokens, std::span<float> logprobs);
+
+  // A cancel from here on stops what begins now. feed() and its like begin by themselves.
+  void begin() { cancel_.store(false, std::memory_order_relaxed); }
+  void cancel() { cancel_.store(true, std::memory_order_relaxed); }  // any thread, signal handlers
+  bool cancelled() const { return cancel_.load(std::memory_order_relaxed); }
+  // feed() within something that has begun.
+  void feed_on(std::span<const int32_t> tokens);
+
+  void reset();
+
+  const std::shared_ptr<Model>& model() const { return model_; }
+  const Timeline& timeline() const { return *timeline_; }
+  // [V]; MINIMAX_NOT_AVAILABLE when there are none.
+  std::span<const float> logits() const;
+  const SessionCounts& counts() const { return counts_; }
+  bool is_poisoned() const { return is_poisoned_; }
+  void require_whole() const;
+
+ private:
+  void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink);
+
+  std::shared_ptr<Model> model_;
+  std::unique_ptr<Timeline> timeline_;
+  std::vector<float> logits_;  // [V]
+  bool has_logits_ = false;
+  bool is_poisoned_ = false;
+  std::atomic<bool> cancel_{false};
+  SessionCounts counts_;
+};
+
+}  // namespace minimax
