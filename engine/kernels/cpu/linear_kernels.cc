@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/kernels/cpu/linear_kernels.h"
+
+#include "engine/kernels/cpu/simd.h"
+
+namespace minimax::MINIMAX_ISA {
+namespace {
+
+// Accumulators of a tile: as many as leave registers for one broadcast and the weights.
+#if defined(__AVX512F__)
+constexpr int tile_rows = 14, tile_vectors = 2, dot_accumulators = 24;
+#elif defined(__AVX2__)
+constexpr int tile_rows = 6, tile_vectors = 2, dot_accumulators = 8;
+#else
+constexpr int tile_rows = 4, tile_vectors = 2, dot_accumulators = 8;
+#endif
+constexpr int tile_columns = tile_vectors * lanes;
+
+// --- dot products ---
+
+// One accumulator for each result, so that neither T nor the number of outputs at a time shows.
+template <typename W, int T, int outputs>
+void dot_outputs(const DotRows& rows, const W* weight, int64_t inputs, int64_t first) {
+  F32 sums[T][outputs];
+  for (int t = 0; t < T; ++t) {
+    for (int n = 0; n < outputs; ++n) sums[t][n] = broadcast(0);
+  }
+  int64_t k = 0;
+  for (; k + lanes <= inputs; k += lanes) {
+    F32 w[outputs];
+#pragma GCC unroll 8
+    for (int n = 0; n < outputs; ++n) w[n] = load(weight + n * inputs + k);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) {
+      const F32 x = load(rows.x[t] + k);
+#pragma GCC unroll 8
+      for (int n = 0; n < outputs; ++n) sums[t][n] = fma(x, w[n], sums[t][n]);
+    }
+  }
+  if (k < inputs) {
+#pragma GCC unroll 8
+    for (int n = 0; n < outputs; ++n) {
+      const F32 w = load_part(weight + n * inputs + k, inputs - k);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) {
+        sums[t][n] = fma(load_part(rows.x[t] + k, inputs - k), w, sums[t][n]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 8
+    for (int n = 0; n < outputs; ++n) rows.out[t][first + n] = sum(sums[t][n]);
+  }
+}
+
+template <typename W, int T>
+void dot_rows(const DotRows& rows, const W* weight, int64_t outputs, int64_t inputs) {
+  constexpr int at_once = T * 4 <= dot_accumulators ? 4 : T * 2 <= dot_accumulators ? 2 : 1;
+  int64_t n = 0;
+  for (; n + at_once <= outputs; n += at_once) {
+    dot_outputs<W, T, at_once>(rows, weight + n * inputs, inputs, n);
+  }
+  for (; n < outputs; ++n) dot_outputs<W, T, 1>(rows, weight + n * inputs, inputs, n);
+}
+
+template <typename W>
+void dot(const DotRows& rows, const void* weight, int64_t outputs, int64_t inputs) {
+  const W* numbers = static_cast<const W*>(weight);
+  switch (rows.count) {
+    case 1:
+      return dot_rows<W, 1>(rows, numbers, outputs, inputs);
+    case 2:
+      return dot_rows<W, 2>(rows, numbers, outputs, inputs);
+    case 3:
+      return dot_rows<W, 3>(rows, numbers, outputs, inputs);
+    case 4:
+      return dot_rows<W, 4>(rows, numbers, outputs, inputs);
+    case 5:
+      return dot_rows<W, 5>(rows, numbers, outputs, inputs);
+    case 6:
+      return dot_rows<W, 6>(rows, numbers, outputs, inputs);
+    case 7:
+      return dot_rows<W, 7>(rows, numbers, outputs, inputs);
+    case 8:
+      return dot_rows<W, 8>(rows, numbers, outputs, inputs);
+  }
+}
+
+// --- transposition into words ---
+
+// What a row holds, and how `lanes` words of it are read; read_part reads `count` inputs and leaves
+// zeros behind them.
+template <typename W>
+struct Words {
+  static constexpr int inputs = 1;
+  static F32 read(const W* row) { return load(row); }
+  static F32 read_part(const W* row, int64_t count) { return load_part(row, count); }
+};
+
+#if defined(__AVX512BF16__)
+struct WeightPairs {
+  static constexpr int inputs = 2;
+  static F32 read(const bf16* row) { return {_mm512_loadu_ps(row)}; }
+  static F32 read_part(const bf16* row, int64_t count) {
+    const __mmask32 present = static_cast<__mmask32>((uint64_t{1} << count) - 1);
+    return {_mm512_castsi512_ps(_mm512_maskz_loadu_epi16(present, row))};
+  }
+};
+
+struct RoundedPairs {
+  static constexpr int inputs = 2;
+  static F32 round(F32 low, F32 high) { return {(__m512)_mm512_cvtne2ps_pbh(high.v, low.v)}; }
+  static F32 read(const float* row) { return round(load(row), load(row + lanes)); }
+  static F32 read_part(const float* row, int64_t count) {
+    if (count <= lanes) return round(load_part(row, count), broadcast(0));
+    return round(load(row), load_part(row + lanes, count - lanes));
+  }
+};
+#endif
+
+// to[w * width + row] for the first `wanted` rows; those beyond `rows` are zero. Bits are only moved,
+// so that a word may be a pair of bf16.
+template <typename Read, typename RowAt>
+void transpose_rows(RowAt row_at, int rows, int64_t inputs, float* to, int64_t width, int wanted) {
+  constexpr int64_t step = lanes * Read::inputs;
+  for (int64_t k = 0; k < inputs; k += step) {
+    F32 block[lanes];
+    for (int row = 0; row < lanes; ++row) {
+      block[row] = row >= rows          ? broadcast(0)
+                   : k + step <= inputs ? Read::read(row_at(row) + k)
+                                        : Read::read_part(row_at(row) + k, inputs - k);
+    }
+    transpose(block);
+    const int64_t left = (inputs - k + Read::inputs - 1) / Read::inputs;
+    const int64_t words = left < lanes ? left : lanes;
+    for (int64_t word = 0; word < words; ++word) {
+      if (wanted == lanes) {
+        store(to, block[word]);
+      } else {
+        store_part(to, block[word], wanted);
+      }
+      to += width;
+    }
+  }
+}
+
+template <typename Read>
+void pack_x(const float* const* x, int rows, int64_t inputs, float* words) {
+  for (int row = 0; row < rows; row += lanes) {
+    const int count = rows - row < lanes ? rows - row : lanes;
+    transpose_rows<Read>([&](int i) { return x[row + i]; }, count, inputs, words + row, rows,
+                         count);
+  }
+}
+
+template <typename Read, typename W>
+void pack_weight(const void* weight, int64_t stride, int rows, int64_t inputs, float* words) {
+  for (int column = 0; column < tile_columns; column += lanes) {
+    const W* first = static_cast<const W*>(weight) + column * stride;
+    transpose_rows<Read>([&](int i) { return first + i * stride; }, rows - column, inputs,
+                         words + column, tile_columns, lanes);
+  }
+}
+
+// --- tiles ---
+
+void silu_in_place(float* x, int64_t count) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(x + i, silu(load(x + i)));
+  if (i < count) store_part(x + i, silu(load_part(x + i, count - i)), count - i);
+}
+
+// The last columns of a weight: less than a tile.
+__attribute__((noinline)) void store_columns(const Tile& tile, const F32 (&sums)[tile_vectors],
+                                             float* out) {
+  for (int column = 0; column < tile.columns; column += lanes) {
+    const int left = tile.columns - column;
+    const int count = left < lanes ? left : lanes;
+    const F32 before = tile.adds_to_out ? load_part(out + column, count) : broadcast(0);
+    store_part(out + column, sums[column / lanes] + before, count);
+  }
+}
+
+struct MultiplyF32 {
+  static F32 add(F32 x, F32 weight, F32 sum) { return fma(x, weight, sum); }
+};
+#if defined(__AVX512BF16__)
+struct MultiplyPairs {
+  static F32 add(F32 x, F32 weight, F32 sum) {
+    return {_mm512_dpbf16_ps(sum.v, (__m512bh)x.v, (__m512bh)weight.v)};
+  }
+};
+#endif
+
+template <typename Multiply, int rows>
+void multiply_rows(const Tile& tile) {
+  F32 sums[rows][tile_vectors];
+#pragma GCC unroll 16
+  for (int row = 0; row < rows; ++row) {
+    for (int v = 0; v < tile_vectors; ++v) sums[row][v] = broadcast(0);
+  }
+  const float* x = tile.x;
+  const float* weight = tile.weight;
+  for (int64_t word = 0; word < tile.words; ++word) {
+    F32 w[tile_vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) w[v] = load(weight + v * lanes);
+#pragma GCC unroll 16
+    for (int row = 0; row < rows; ++row) {
+      const F32 number = broadcast(x[row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) {
+        sums[row][v] = Multiply::add(number, w[v], sums[row][v]);
+      }
+    }
+    x += rows;
+    weight += tile_columns;
+  }
+#pragma GCC unroll 16
+  for (int row = 0; row < rows; ++row) {
+    float* out = tile.out + row * tile.out_stride;
+    if (tile.columns == tile_columns) {
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) {
+        const F32 before = tile.adds_to_out ? load(out + v * lanes) : broadcast(0);
+        store(out + v * lanes, sums[row][v] + before);
+      }
+    } else {
+      F32 row_sums[tile_vectors];  // a copy, so that the sums themselves stay in registers
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) row_sums[v] = sums[row][v];
+      store_columns(tile, row_sums, out);
+    }
+  }
+  if (tile.ends_in_silu) {
+    for (int row = 0; row < rows; ++row) {
+      silu_in_place(tile.out + row * tile.out_stride, tile.columns);
+    }
+  }
+}
+
+template <typename Multiply>
+void multiply(const Tile& tile) {
+  switch (tile.rows) {
+#define MINIMAX_ROWS(n) \
+  case n:               \
+    return multiply_rows<Multiply, (n <= tile_rows ? n : 1)>(tile);
+    MINIMAX_ROWS(1)
+    MINIMAX_ROWS(2)
+    MINIMAX_ROWS(3)
+    MINIMAX_ROWS(4)
+    MINIMAX_ROWS(5)
+    MINIMAX_ROWS(6)
+    MINIMAX_ROWS(7)
+    MINIMAX_ROWS(8)
+    MINIMAX_ROWS(9)
+    MINIMAX_ROWS(10)
+    MINIMAX_ROWS(11)
+    MINIMAX_ROWS(12)
+    MINIMAX_ROWS(13)
+    MINIMAX_ROWS(14)
+#undef MINIMAX_ROWS
+  }
+}
+
+// --- elementwise ---
+
+void gate_up(const float* gate, const float* up, float* out, int64_t count) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, silu(load(gate + i)) * load(up + i));
+  if (i < count) {
+    const int64_t left = count - i;
+    store_part(out + i, silu(load_part(gate + i, left)) * load_part(up + i, left), left);
+  }
+}
+
+void add_scaled(const float* x, float scale, float* out, int64_t count) {
+  const F32 factor = broadcast(scale);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, fma(load(x + i), factor, load(out + i)));
+  if (i < count) {
+    const int64_t left = count - i;
+    store_part(out + i, fma(load_part(x + i, left), factor, load_part(out + i, left)), left);
+  }
+}
+
+}  // namespace
+
+extern const LinearKernels linear_kernels;
+const LinearKernels linear_kernels = {
+    .tile_rows = tile_rows,
+    .tile_columns = tile_columns,
+    .dot_f32 = dot<float>,
+    .dot_bf16 = dot<bf16>,
+    .f32_tiles = {1, pack_x<Words<float>>, pack_weight<Words<float>, float>, multiply<MultiplyF32>},
+    .bf16_tiles = {1, pack_x<Words<float>>, pack_weight<Words<bf16>, bf16>, multiply<MultiplyF32>},
+#if defined(__AVX512BF16__)
+    .bf16_pairs = {2, pack_x<RoundedPairs>, pack_weight<WeightPairs, bf16>,
+                   multiply<MultiplyPairs>},
+#else
+    .bf16_pairs = {2, nullptr, nullptr, nullptr},
+#endif
+    .silu = silu_in_place,
+    .gate = gate_up,
+    .add_scaled = add_scaled,
+};
+
+}  // namespace minimax::MINIMAX_ISA
