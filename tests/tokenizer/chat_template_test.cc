@@ -241,7 +241,7 @@ std::string template_of(const std::string& path) {
 }
 
 TEST(ChatTemplate, RecognisesTheFormatOfATemplate) {
-  const std::string demo = MINIMAX_SOURCE_DIR "/models/minimax-demo/tokenizer_config.json";
+  const std::string demo = MINIMAX_SOURCE_DIR "/models/demo/tokenizer_config.json";
   if (std::filesystem::exists(demo)) {
     EXPECT_EQ(detect_chat_format(template_of(demo), "MiniMax-VL-01"), ChatFormat::vl_01);
   }
