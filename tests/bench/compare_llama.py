@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs minimax-bench and llama.cpp on the same random model in turns: logits first, then speed as paired ratios in a markdown table."""
+"""Runs minimax-bench and llama.cpp in turns on one model: logits first, then paired speeds."""
 
 import argparse
 import json
@@ -25,7 +25,9 @@ class Child:
 
     def __init__(self, name, command):
         self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
 
     def ask(self, test):
         """Nanoseconds of one run; lines without 'ns' (a greeting) are passed over."""
@@ -81,7 +83,9 @@ class Strangers:
         return machine_ticks()[0] - sum(c.ticks() for c in self.children)
 
     def share(self):
-        spent = max(time.monotonic() - self.at, 1e-3) * os.sysconf("SC_CLK_TCK") * machine_ticks()[1]
+        spent = (
+            max(time.monotonic() - self.at, 1e-3) * os.sysconf("SC_CLK_TCK") * machine_ticks()[1]
+        )
         return (self.foreign() - self.used) / spent
 
 
@@ -138,17 +142,28 @@ def summary(name, pairs, shares):
 
 
 def table(rows):
-    out = ["| test | ours t/s | llama.cpp t/s | ratio (median of pairs) | min … max | pairs | others' CPU |"]
+    out = ["| test | ours t/s | llama.cpp t/s | median ratio | min … max | pairs | others' CPU |"]
     out.append("|---|---|---|---|---|---|---|")
     for r in rows:
         spread = f"{r['ratio_min']:.2f} … {r['ratio_max']:.2f}"
         speed = f"{r['ours_ts']:.1f} | {r['theirs_ts']:.1f} | {r['ratio']:.2f}"
-        out.append(f"| {r['test']} | {speed} | {spread} | {r['pairs']} | {100 * r['disturbed']:.0f} % |")
+        out.append(
+            f"| {r['test']} | {speed} | {spread} | {r['pairs']} | {100 * r['disturbed']:.0f} % |"
+        )
     return "\n".join(out)
 
 
 def peer_options(args):
-    options = ["-t", str(args.threads), "--ubatch", str(args.ubatch), "--flash", args.flash, "--kv", args.kv]
+    options = [
+        "-t",
+        str(args.threads),
+        "--ubatch",
+        str(args.ubatch),
+        "--flash",
+        args.flash,
+        "--kv",
+        args.kv,
+    ]
     return options + ["--ctx", str(args.ctx)]
 
 
@@ -156,7 +171,11 @@ def our_logits(args, tokens, vocab, folder):
     """minimax-bench's logits after every position."""
     out = os.path.join(folder, "ours.f32")
     command = [args.bench, "--logits", out, "--tokens", tokens, "-m", args.hf]
-    subprocess.run(command + ["-t", str(args.threads), "--compute", args.compute], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        command + ["-t", str(args.threads), "--compute", args.compute],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return np.fromfile(out, "<f4").reshape(-1, vocab)
 
 
@@ -179,24 +198,45 @@ def gate(args):
         vocab = json.load(f)["vocab_size"]
     with tempfile.TemporaryDirectory() as folder:
         tokens = os.path.join(folder, "tokens.i32")
-        np.random.default_rng(args.seed).integers(0, vocab, max(GATE_POSITIONS) + 1).astype("<i4").tofile(tokens)
+        np.random.default_rng(args.seed).integers(0, vocab, max(GATE_POSITIONS) + 1).astype(
+            "<i4"
+        ).tofile(tokens)
         ours, theirs = our_logits(args, tokens, vocab, folder), their_logits(args, tokens, folder)
     errors = [nmse(x, y) for x, y in zip(ours, theirs)]
     at = {p: errors[p] for p in GATE_POSITIONS}
     bound = BOUND[args.compute] if args.bound is None else args.bound
     top = float((ours.argmax(1) == theirs.argmax(1)).mean())
-    report = {"nmse_at": at, "nmse_median": statistics.median(errors), "same_top1": top, "bound": bound}
+    report = {
+        "nmse_at": at,
+        "nmse_median": statistics.median(errors),
+        "same_top1": top,
+        "bound": bound,
+    }
     return report, max(at.values()) <= bound
 
 
 def print_gate(report):
     cells = ", ".join(f"{p}: {e:.1e}" for p, e in report["nmse_at"].items())
-    print(f"Logits NMSE at {cells}; median over all positions {report['nmse_median']:.1e};", end=" ")
-    print(f"same top-1 at {100 * report['same_top1']:.1f} %; bound {report['bound']:.0e}.\n", flush=True)
+    print(
+        f"Logits NMSE at {cells}; median over all positions {report['nmse_median']:.1e};", end=" "
+    )
+    print(
+        f"same top-1 at {100 * report['same_top1']:.1f} %; bound {report['bound']:.0e}.\n",
+        flush=True,
+    )
 
 
 def race(args):
-    ours = [args.bench, "--serve", "-m", args.hf, "-t", str(args.threads), "--compute", args.compute]
+    ours = [
+        args.bench,
+        "--serve",
+        "-m",
+        args.hf,
+        "-t",
+        str(args.threads),
+        "--compute",
+        args.compute,
+    ]
     a = Child("minimax-bench", ours)
     b = Child("llama.cpp", [args.peer_python, PEER, "serve", args.gguf] + peer_options(args))
     try:
@@ -212,7 +252,9 @@ def parse():
     ap.add_argument("--bench", required=True, help="our minimax-bench")
     ap.add_argument("--hf", required=True, help="Hugging Face folder of the model")
     ap.add_argument("--gguf", required=True, help="the same model for llama.cpp")
-    ap.add_argument("--peer-python", default=sys.executable, help="a Python that has llama-cpp-python")
+    ap.add_argument(
+        "--peer-python", default=sys.executable, help="a Python that has llama-cpp-python"
+    )
     ap.add_argument("--compute", choices=BOUND, default="bf16")
     ap.add_argument("-t", "--threads", type=int, default=2)
     ap.add_argument("--pairs", type=int, default=7)
@@ -225,16 +267,30 @@ def parse():
     ap.add_argument("--bound", type=float, help="NMSE bound of the gate (default: by --compute)")
     ap.add_argument("--gate-only", action="store_true")
     ap.add_argument("--no-gate", action="store_true")
-    ap.add_argument("--quiet", type=float, default=0.05, help="share of the machine others may use in a pair")
-    ap.add_argument("--patience", type=float, default=60, help="seconds to wait for a quiet machine before a pair")
-    ap.add_argument("--retries", type=int, default=3, help="times to repeat a disturbed pair before taking it")
+    ap.add_argument(
+        "--quiet", type=float, default=0.05, help="share of the machine others may use in a pair"
+    )
+    ap.add_argument(
+        "--patience",
+        type=float,
+        default=60,
+        help="seconds to wait for a quiet machine before a pair",
+    )
+    ap.add_argument(
+        "--retries", type=int, default=3, help="times to repeat a disturbed pair before taking it"
+    )
     ap.add_argument("--json", help="also write everything measured to this file")
     return ap.parse_args()
 
 
 def main():
     args = parse()
-    record = {"compute": args.compute, "threads": args.threads, "ubatch": args.ubatch, "flash": args.flash}
+    record = {
+        "compute": args.compute,
+        "threads": args.threads,
+        "ubatch": args.ubatch,
+        "flash": args.flash,
+    }
     if not args.no_gate:
         record["gate"], passed = gate(args)
         print_gate(record["gate"])
@@ -244,7 +300,8 @@ def main():
         rows, ours_peak, theirs_peak = race(args)
         record |= {"rows": rows, "ours_peak_rss": ours_peak, "theirs_peak_rss": theirs_peak}
         print(table(rows))
-        print(f"\nPeak resident memory: ours {ours_peak / 2**20:.0f} MiB, llama.cpp {theirs_peak / 2**20:.0f} MiB.")
+        peaks = [f"{x / 2**20:.0f} MiB" for x in (ours_peak, theirs_peak)]
+        print(f"\nPeak resident memory: ours {peaks[0]}, llama.cpp {peaks[1]}.")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
             json.dump(record, f, indent=1)

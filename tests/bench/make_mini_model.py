@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes one seeded random MiniMax-01 model twice, as a Hugging Face folder and as a GGUF file, with equal weights."""
+"""Writes one seeded random model as a Hugging Face folder and as a GGUF with equal weights."""
 
 import argparse
 import json
@@ -17,7 +17,9 @@ SIZE = {F32: 4, BF16: 2}
 GGUF_ALIGN = 32
 
 
-def text_config(width, layers, heads, head_dim, kv_heads, rotary, experts, top_k, inner, vocab, alpha):
+def text_config(
+    width, layers, heads, head_dim, kv_heads, rotary, experts, top_k, inner, vocab, alpha
+):
     """The original Text-01 config schema; every eighth layer is softmax attention."""
     config = {
         "architectures": ["MiniMaxText01ForCausalLM"],
@@ -60,7 +62,7 @@ CONFIGS = {
 
 
 def load_config(name, norm_eps, dtype):
-    """A named config or a config.json; both norm eps keys are set alike, as a GGUF holds one value only."""
+    """A named config or a config.json; both norm eps keys are alike, as a GGUF has but one."""
     if name in CONFIGS:
         config = dict(CONFIGS[name])
     else:
@@ -77,7 +79,9 @@ def softmax_interval(config):
     """The n of 'every n-th layer is softmax', the only pattern that the GGUF key can say."""
     types = config["attn_type_list"]
     interval = types.index(1) + 1 if 1 in types else len(types) + 1
-    assert types == [int((i + 1) % interval == 0) for i in range(len(types))], "irregular layer pattern"
+    assert types == [
+        int((i + 1) % interval == 0) for i in range(len(types))
+    ], "irregular layer pattern"
     return interval
 
 
@@ -101,8 +105,8 @@ def norm(name, gguf, size, dtype):
     return Tensor(name, (size,), dtype, gguf, F32, 0.2, 1.0)
 
 
-# The gains of a sub-layer's last matrix are small against the residual scale: with larger ones a random
-# network amplifies rounding from layer to layer until bf16 logits say nothing.
+# The gains of a sub-layer's last matrix are small against the residual scale: with larger ones a
+# random network amplifies rounding from layer to layer until bf16 logits say nothing.
 
 
 def attention_tensors(c, i, dtype):
@@ -132,22 +136,32 @@ def moe_tensors(c, i, dtype):
     out = [matrix(f"{p}.gate.weight", f"{g}.ffn_gate_inp.weight", n, width, F32, 4.0)]
     for e in range(n):
         x = f"{p}.experts.{e}"
-        out.append(matrix(f"{x}.w1.weight", f"{g}.ffn_gate_exps.weight", inner, width, dtype, 1.0, e, n))
-        out.append(matrix(f"{x}.w3.weight", f"{g}.ffn_up_exps.weight", inner, width, dtype, 1.0, e, n))
-        out.append(matrix(f"{x}.w2.weight", f"{g}.ffn_down_exps.weight", width, inner, dtype, 1.0, e, n))
+        out.append(
+            matrix(f"{x}.w1.weight", f"{g}.ffn_gate_exps.weight", inner, width, dtype, 1.0, e, n)
+        )
+        out.append(
+            matrix(f"{x}.w3.weight", f"{g}.ffn_up_exps.weight", inner, width, dtype, 1.0, e, n)
+        )
+        out.append(
+            matrix(f"{x}.w2.weight", f"{g}.ffn_down_exps.weight", width, inner, dtype, 1.0, e, n)
+        )
     return out
 
 
 def model_tensors(c, dtype):
     """All tensors of the model in file order."""
     width, vocab = c["hidden_size"], c["vocab_size"]
-    embed = Tensor("model.embed_tokens.weight", (vocab, width), dtype, "token_embd.weight", dtype, 0.02)
+    embed = Tensor(
+        "model.embed_tokens.weight", (vocab, width), dtype, "token_embd.weight", dtype, 0.02
+    )
     out = [embed]
     for i in range(c["num_hidden_layers"]):
         p, g = f"model.layers.{i}", f"blk.{i}"
         out.append(norm(f"{p}.input_layernorm.weight", f"{g}.attn_norm.weight", width, dtype))
         out += attention_tensors(c, i, dtype)
-        out.append(norm(f"{p}.post_attention_layernorm.weight", f"{g}.ffn_norm.weight", width, dtype))
+        out.append(
+            norm(f"{p}.post_attention_layernorm.weight", f"{g}.ffn_norm.weight", width, dtype)
+        )
         out += moe_tensors(c, i, dtype)
     out.append(norm("model.norm.weight", "output_norm.weight", width, dtype))
     out.append(matrix("lm_head.weight", "output.weight", vocab, width, dtype, 1.0))
@@ -165,11 +179,13 @@ def from_bf16(bits):
 
 
 def values(tensor, seed):
-    """The tensor's float32 values: exact in bf16 but for the router, and the same whatever type is stored."""
+    """The float32 values: exact in bf16 but for the router, whatever type is stored."""
     rng = np.random.default_rng([seed, zlib.crc32(tensor.name.encode())])
     x = rng.standard_normal(tensor.count, dtype=np.float32)
     x = x * np.float32(tensor.std) + np.float32(tensor.mean)
-    return x if tensor.name.endswith("gate.weight") and "moe" in tensor.name else from_bf16(to_bf16(x))
+    return (
+        x if tensor.name.endswith("gate.weight") and "moe" in tensor.name else from_bf16(to_bf16(x))
+    )
 
 
 def encode(x, dtype):
@@ -190,7 +206,11 @@ def safetensors_layout(tensors):
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % 64)
     base = 8 + len(text)
-    return struct.pack("<Q", len(text)) + text, {t.name: base + entries[t.name]["data_offsets"][0] for t in tensors}, base + at
+    return (
+        struct.pack("<Q", len(text)) + text,
+        {t.name: base + entries[t.name]["data_offsets"][0] for t in tensors},
+        base + at,
+    )
 
 
 def gguf_string(text):
@@ -235,7 +255,7 @@ def gguf_metadata(c, dtype):
 
 
 def gguf_layout(tensors, pairs):
-    """The file's head and each GGUF tensor's absolute byte offset; experts of one kind share a tensor."""
+    """The file's head and each tensor's absolute offset; experts of one kind share a tensor."""
     whole = {}
     for t in tensors:
         shape = t.shape if t.parts == 1 else (t.parts, *t.shape)
@@ -245,7 +265,9 @@ def gguf_layout(tensors, pairs):
     at, offsets = 0, {}
     for name, (shape, dtype) in whole.items():
         dims = shape[::-1]
-        head += gguf_string(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+        head += (
+            gguf_string(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+        )
         head += struct.pack("<IQ", GGML_TYPE[dtype], at)
         offsets[name] = at
         at = align(at + int(np.prod(shape)) * SIZE[dtype], GGUF_ALIGN)
@@ -285,7 +307,9 @@ def write_model(out, config, dtype, seed):
 def check_config(c):
     """What a GGUF of this architecture cannot say is refused here."""
     for part in ("full_attention", "linear_attention"):
-        assert c[f"layernorm_{part}_alpha"] == c["layernorm_mlp_alpha"], "the GGUF has one residual scale"
+        assert (
+            c[f"layernorm_{part}_alpha"] == c["layernorm_mlp_alpha"]
+        ), "the GGUF has one residual scale"
     for part in ("full_attention", "linear_attention", "mlp"):
         assert c[f"layernorm_{part}_beta"] == 1.0, "the GGUF has no betas"
     assert c["postnorm"], "the GGUF means post-norm residuals"
@@ -296,8 +320,14 @@ def main():
     ap.add_argument("--config", default="mini-s", help="mini-s, tiny or the path of a config.json")
     ap.add_argument("--out", required=True, help="folder to write (made if missing)")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--type", default="bf16", choices=["bf16", "f32"], help="type the matrices are stored in")
-    ap.add_argument("--norm-eps", type=float, help="rms_norm_eps and lightning_norm_eps (default: the config's 1e-5)")
+    ap.add_argument(
+        "--type", default="bf16", choices=["bf16", "f32"], help="type the matrices are stored in"
+    )
+    ap.add_argument(
+        "--norm-eps",
+        type=float,
+        help="rms_norm_eps and lightning_norm_eps (default: the config's 1e-5)",
+    )
     a = ap.parse_args()
     dtype = a.type.upper()
     config = load_config(a.config, a.norm_eps, dtype)
@@ -307,7 +337,11 @@ def main():
     with open(os.path.join(a.out, "config.json"), "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)
         f.write("\n")
-    print(json.dumps({"parameters": count, "type": a.type, "seed": a.seed, "hf": a.out, "gguf": gguf_path}))
+    print(
+        json.dumps(
+            {"parameters": count, "type": a.type, "seed": a.seed, "hf": a.out, "gguf": gguf_path}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Drives llama.cpp through llama-cpp-python's C bindings: logits at chosen positions, a llama-bench-like bench, and a serving mode for alternating runs."""
+"""Drives llama.cpp through its Python bindings: logits, a bench, and single runs on request."""
 
 import argparse
 import ctypes
 import json
+import re
 import resource
 import statistics
 import sys
@@ -18,28 +19,43 @@ FLASH = {
     "on": lc.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": lc.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
-LOAD = {"auto": lc.LLAMA_LOAD_MODE_AUTO, "copy": lc.LLAMA_LOAD_MODE_NONE, "mmap": lc.LLAMA_LOAD_MODE_MMAP}
-KV = {"f16": lc.GGML_TYPE_F16, "f32": lc.GGML_TYPE_F32, "bf16": 30}  # 30: ggml's BF16, which the bindings do not name
+LOAD = {
+    "auto": lc.LLAMA_LOAD_MODE_AUTO,
+    "copy": lc.LLAMA_LOAD_MODE_NONE,
+    "mmap": lc.LLAMA_LOAD_MODE_MMAP,
+}
+KV = {
+    "f16": lc.GGML_TYPE_F16,
+    "f32": lc.GGML_TYPE_F32,
+    "bf16": 30,
+}  # 30: ggml's BF16, which the bindings do not name
 LOG_ERROR = 4
 
 
-@lc.llama_log_callback
-def log_errors(level, text, _user):
-    """The library's errors go to stderr, the rest nowhere."""
-    if level == LOG_ERROR:
-        sys.stderr.write(text.decode(errors="replace"))
+TELLING = {
+    "load": re.compile(r"load_mode = (\w+)"),
+    "flash_attn": re.compile(r"Flash Attention (enabled|disabled)"),
+}
+resolved = {}
+verbose = False
 
 
 @lc.llama_log_callback
-def log_all(_level, text, _user):
-    sys.stderr.write(text.decode(errors="replace"))
+def log(level, text, _user):
+    """Errors go to stderr (all with --verbose); what 'auto' came to be is kept for the record."""
+    text = text.decode(errors="replace")
+    for key, pattern in TELLING.items():
+        if match := pattern.search(text):
+            resolved[key] = match[1]
+    if verbose or level == LOG_ERROR:
+        sys.stderr.write(text)
 
 
 class Peer:
     """One model with one context, and the timed operations on it."""
 
     def __init__(self, a, n_ctx):
-        lc.llama_log_set(log_all if a.verbose else log_errors, ctypes.c_void_p(0))
+        lc.llama_log_set(log, ctypes.c_void_p(0))
         lc.llama_backend_init()
         self.model = self.load_model(a)
         self.n_vocab = lc.llama_vocab_n_tokens(lc.llama_model_get_vocab(self.model))
@@ -72,7 +88,7 @@ class Peer:
         return ctx
 
     def decode(self, ids, wanted=None):
-        """One llama_decode; without `wanted` flags the logits of the last token only are computed."""
+        """One llama_decode; without `wanted` flags only the last token gets logits."""
         ids = np.ascontiguousarray(ids, np.int32)
         batch = lc.llama_batch_get_one(ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), len(ids))
         if wanted is not None:
@@ -88,7 +104,7 @@ class Peer:
             self.decode(self.rng.integers(0, self.n_vocab, min(self.n_batch, count - at)))
 
     def generate(self, count):
-        """Random tokens one by one with logits after each, as llama-bench's generation test does."""
+        """Random tokens one by one, logits after each, as llama-bench's generation test does."""
         for token in self.rng.integers(0, self.n_vocab, count):
             self.decode([token])
             lc.llama_synchronize(self.ctx)
@@ -98,7 +114,9 @@ class Peer:
         lc.llama_memory_clear(lc.llama_get_memory(self.ctx), False)
         if depth == 0:
             return
-        if self.saved_depth == depth and lc.llama_state_seq_set_data(self.ctx, self.saved, len(self.saved), 0):
+        if self.saved_depth == depth and lc.llama_state_seq_set_data(
+            self.ctx, self.saved, len(self.saved), 0
+        ):
             return
         self.feed(depth)
         lc.llama_synchronize(self.ctx)
@@ -122,7 +140,10 @@ class Peer:
         wanted[positions] = 1
         self.reset(0)
         self.decode(ids, wanted)
-        rows = [np.ctypeslib.as_array(lc.llama_get_logits_ith(self.ctx, int(p)), (self.n_vocab,)) for p in positions]
+        rows = [
+            np.ctypeslib.as_array(lc.llama_get_logits_ith(self.ctx, int(p)), (self.n_vocab,))
+            for p in positions
+        ]
         return np.array(rows, np.float32)
 
 
@@ -141,7 +162,7 @@ def facts(a):
         "flash_attn": a.flash,
         "type_kv": a.kv,
         "load": a.load,
-    }
+    } | resolved
 
 
 def cpu_features():
@@ -192,6 +213,9 @@ def run_serve(a):
             continue
         request = json.loads(line)
         n = [int(request.get(k, 0)) for k in ("n_prompt", "n_gen", "n_depth")]
+        if sum(n) > lc.llama_n_ctx(peer.ctx):
+            emit({"error": f"{sum(n)} tokens do not fit in --ctx {lc.llama_n_ctx(peer.ctx)}"})
+            continue
         emit({"ns": peer.timed(*n), "peak_rss": peak_rss()})
 
 
@@ -209,7 +233,9 @@ def run_logits(a):
     positions = np.arange(len(ids)) if a.positions == ["all"] else np.array(a.positions, int)
     out = peer.logits(ids, positions)
     np.save(a.out, out)
-    emit(facts(a) | {"count": len(ids), "positions": len(positions), "logits_std": float(out.std())})
+    emit(
+        facts(a) | {"count": len(ids), "positions": len(positions), "logits_std": float(out.std())}
+    )
 
 
 def numbers(text):
@@ -225,7 +251,9 @@ def add_common(p):
     p.add_argument("-t", "--threads", type=int, default=2)
     p.add_argument("--ubatch", type=int, default=512)
     p.add_argument("--batch", type=int, default=2048)
-    p.add_argument("--ctx", type=int, default=0, help="context length (default: enough for the job)")
+    p.add_argument(
+        "--ctx", type=int, default=0, help="context length (default: enough for the job)"
+    )
     p.add_argument("--flash", choices=FLASH, default="auto")
     p.add_argument("--kv", choices=KV, default="f16")
     p.add_argument("--load", choices=LOAD, default="auto")
@@ -239,8 +267,12 @@ def parser():
     p = sub.add_parser("logits", help="logits at positions, the prompt fed in one go")
     add_common(p)
     p.add_argument("--tokens", help=".npy or raw .i32 file (default: drawn from the seed)")
-    p.add_argument("--count", type=int, default=512, help="tokens to draw, or to take of the file at most")
-    p.add_argument("--positions", type=positions, default=["all"], help="0-based, comma-separated, or 'all'")
+    p.add_argument(
+        "--count", type=int, default=512, help="tokens to draw, or to take of the file at most"
+    )
+    p.add_argument(
+        "--positions", type=positions, default=["all"], help="0-based, comma-separated, or 'all'"
+    )
     p.add_argument("--out", required=True, help=".npy file, float32 [positions, vocab]")
     p.set_defaults(run=run_logits)
     p = sub.add_parser("bench", help="llama-bench-like JSON lines")
@@ -257,7 +289,9 @@ def parser():
 
 
 def main():
+    global verbose
     a = parser().parse_args()
+    verbose = a.verbose
     a.run(a)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A plain float64 forward of the MiniMax-01 text model, token by token, to check both engines against (slow, short prompts only)."""
+"""A plain float64 forward of the text model to check engines against; slow, short prompts only."""
 
 import argparse
 import json
@@ -9,7 +9,14 @@ import struct
 
 import numpy as np
 
-RAW = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I32": np.int32, "I64": np.int64, "BF16": np.uint16}
+RAW = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I32": np.int32,
+    "I64": np.int64,
+    "BF16": np.uint16,
+}
 
 
 class Safetensors:
@@ -70,9 +77,18 @@ def rotate(x, rotary, theta):
 
 def softmax_attention(u, w, p, c):
     """Grouped-query causal attention with partial rotary positions."""
-    t, heads, groups, dim = len(u), c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"]
-    q = rotate((u @ w(f"{p}.q_proj.weight").T).reshape(t, heads, dim), c["rotary_dim"], c["rope_theta"])
-    k = rotate((u @ w(f"{p}.k_proj.weight").T).reshape(t, groups, dim), c["rotary_dim"], c["rope_theta"])
+    t, heads, groups, dim = (
+        len(u),
+        c["num_attention_heads"],
+        c["num_key_value_heads"],
+        c["head_dim"],
+    )
+    q = rotate(
+        (u @ w(f"{p}.q_proj.weight").T).reshape(t, heads, dim), c["rotary_dim"], c["rope_theta"]
+    )
+    k = rotate(
+        (u @ w(f"{p}.k_proj.weight").T).reshape(t, groups, dim), c["rotary_dim"], c["rope_theta"]
+    )
     v = (u @ w(f"{p}.v_proj.weight").T).reshape(t, groups, dim)
     out, future = np.empty((t, heads, dim)), np.triu(np.ones((t, t), bool), 1)
     for h in range(heads):
@@ -123,7 +139,11 @@ def layer_forward(h, w, c, i):
     p, eps = f"model.layers.{i}", c["rms_norm_eps"]
     u = rms_norm(h, w(f"{p}.input_layernorm.weight"), eps)
     soft = c["attn_type_list"][i] == 1
-    a = softmax_attention(u, w, f"{p}.self_attn", c) if soft else lightning_attention(u, w, f"{p}.self_attn", c, i)
+    a = (
+        softmax_attention(u, w, f"{p}.self_attn", c)
+        if soft
+        else lightning_attention(u, w, f"{p}.self_attn", c, i)
+    )
     kind = "full" if soft else "linear"
     h = c[f"layernorm_{kind}_attention_alpha"] * u + c[f"layernorm_{kind}_attention_beta"] * a
     v = rms_norm(h, w(f"{p}.post_attention_layernorm.weight"), eps)
@@ -161,7 +181,12 @@ def compare(got, want):
     got, want = got[:n], want[:n].astype(np.float64)
     diff = got - want
     top = float((got.argmax(1) == want.argmax(1)).mean())
-    return {"positions": n, "max_abs": float(abs(diff).max()), "nmse": float((diff**2).sum() / (got**2).sum()), "same_top1": top}
+    return {
+        "positions": n,
+        "max_abs": float(abs(diff).max()),
+        "nmse": float((diff**2).sum() / (got**2).sum()),
+        "same_top1": top,
+    }
 
 
 def main():
