@@ -78,7 +78,8 @@ class Expected {
 std::vector<float> slopes(int64_t head_count, float factor = 1) {
   std::vector<float> out;
   for (int64_t h = 0; h < head_count; ++h) {
-    out.push_back(factor * std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(head_count)));
+    out.push_back(factor *
+                  std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(head_count)));
   }
   return out;
 }
@@ -138,10 +139,12 @@ std::unique_ptr<CpuBackend> open(Isa isa, int threads, Widths widths, int64_t to
 }
 
 // Runs the next `count` tokens of a sequence; returns [count, H, D].
-std::vector<float> run(CpuBackend& backend, const Expected& sequence, Session& session, int64_t count) {
+std::vector<float> run(CpuBackend& backend, const Expected& sequence, Session& session,
+                       int64_t count) {
   const auto [H, D] = sequence.widths;
   std::vector<float> out(static_cast<size_t>(count * H * D), -7.0f);
-  const Tensor qkv(sequence.qkv.data() + session.position * H * 3 * D, DType::f32, {count, H, 3, D});
+  const Tensor qkv(sequence.qkv.data() + session.position * H * 3 * D, DType::f32,
+                   {count, H, 3, D});
   const Tensor slope(sequence.slope.data(), DType::f32, {H});
   const LightningSequence sequences[] = {session.advance(0, count)};
   backend.lightning_attention(qkv, slope, sequences, Tensor(out.data(), DType::f32, {count, H, D}));
@@ -200,7 +203,8 @@ TEST(LightningAttention, TakesManyHeads) {
       const auto backend = open(isa, 2, widths, 170);
       Session session(widths, 32);
       expect_near(sequence, 0, run(*backend, sequence, session, 70), text_of(isa, widths, 0, 70));
-      expect_near(sequence, 70, run(*backend, sequence, session, 100), text_of(isa, widths, 70, 100));
+      expect_near(sequence, 70, run(*backend, sequence, session, 100),
+                  text_of(isa, widths, 70, 100));
       if (HasFatalFailure()) return;
     }
   }
