@@ -148,7 +148,9 @@ enum {
 
 typedef struct minimax_engine_options {
   size_t struct_size;
-  const char *const *devices;  /* names; NULL: one device, "cpu" */
+  const char *const *devices;  /* names; NULL: one device, "cpu". For comparisons "cpu:avx512",
+                                  "cpu:avx2", "cpu:portable" choose one kind of vector kernels, and
+                                  "cpu:plain" computes with plain loops on one thread */
   size_t device_count;         /* length of devices; 0 with NULL */
   int32_t thread_count;        /* CPU threads, the caller's included; 0: one a core, at most 1024 */
   int32_t weight_type;         /* AUTO: as stored (f16 is widened to f32). Others: UNSUPPORTED so far */

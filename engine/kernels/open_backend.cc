@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "engine/kernels/cpu/cpu_backend.h"
+#include "engine/kernels/plain/plain_backend.h"
 
 namespace minimax {
 namespace {
@@ -38,6 +39,11 @@ DeviceDescription describe_cpu() {
   return {"cpu", name.empty() ? "processor" : name, pages * page_bytes, usable_cores()};
 }
 
+std::unique_ptr<Backend> open_cpu(Isa isa, Compute compute, int thread_count) {
+  const CpuCompute kind = compute == Compute::bf16 ? CpuCompute::bf16 : CpuCompute::f32;
+  return std::make_unique<CpuBackend>(thread_count, kind, isa);
+}
+
 }  // namespace
 
 const std::vector<DeviceDescription>& devices() {
@@ -46,15 +52,21 @@ const std::vector<DeviceDescription>& devices() {
 }
 
 uint64_t available_bytes(std::string_view device) {
-  if (device != "cpu") return 0;
+  if (!device.starts_with("cpu")) return 0;
   const std::string free = system_value("/proc/meminfo", "MemAvailable");
   return free.empty() ? devices()[0].memory_bytes : std::strtoull(free.c_str(), nullptr, 10) * 1024;
 }
 
 std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, int thread_count) {
-  if (device == "cpu") {
-    return std::make_unique<CpuBackend>(
-        thread_count, compute == Compute::bf16 ? CpuCompute::bf16 : CpuCompute::f32);
+  if (device == "cpu") return open_cpu(best_isa(), compute, thread_count);
+  if (device == "cpu:plain") return std::make_unique<PlainBackend>();
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    if (device != text("cpu:", name_of(isa))) continue;
+    const std::vector<Isa> supported = supported_isas();
+    if (std::find(supported.begin(), supported.end(), isa) == supported.end()) {
+      fail(MINIMAX_NOT_AVAILABLE, "device ", device, ": this processor lacks those instructions");
+    }
+    return open_cpu(isa, compute, thread_count);
   }
   if (device.starts_with("cuda:")) {
     fail(MINIMAX_NOT_AVAILABLE, "device ", device, ": this library was built without CUDA");

@@ -26,7 +26,10 @@ const std::vector<DeviceDescription>& devices();
 // Free memory of one of them now, in bytes.
 uint64_t available_bytes(std::string_view device);
 
-// MINIMAX_NOT_FOUND when there is no such device. thread_count 1 or more, for the CPU's own work.
+// "cpu", or one way of it for comparisons: "cpu:avx512", "cpu:avx2", "cpu:portable" (vector kernels of
+// one kind), "cpu:plain" (plain loops on one thread). MINIMAX_NOT_FOUND when there is no such device,
+// MINIMAX_NOT_AVAILABLE when this machine or build lacks it. thread_count 1 or more, for the CPU's own
+// work.
 std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, int thread_count);
 
 }  // namespace minimax
