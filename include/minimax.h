@@ -300,7 +300,8 @@ MINIMAX_API minimax_status minimax_engine_token_info(const minimax_engine *engin
  * one of the stop strings. */
 typedef struct minimax_text_stream minimax_text_stream;
 
-/* stop_strings: zero-terminated, at most 64, none empty; NULL with stop_count 0 for none. */
+/* stop_strings: zero-terminated UTF-8, at most 64 and 1 MiB together, none empty; NULL with stop_count 0
+ * for none. */
 MINIMAX_API minimax_status minimax_text_stream_create(const minimax_engine *engine,
                                                       const char *const *stop_strings, size_t stop_count,
                                                       minimax_text_stream **out_stream);
@@ -344,7 +345,8 @@ MINIMAX_API minimax_status minimax_prompt_clear(minimax_prompt *prompt);
 /* MINIMAX_CHAT_...; the prompt must be empty. */
 MINIMAX_API minimax_status minimax_prompt_set_format(minimax_prompt *prompt, int32_t format);
 
-/* One message. name: the tool's name of MINIMAX_ROLE_TOOL, else NULL. */
+/* One message. name: the tool's name of MINIMAX_ROLE_TOOL (needed by every format but M1_VLLM), else
+ * NULL. What the format would drop or cut is MINIMAX_UNSUPPORTED. */
 MINIMAX_API minimax_status minimax_prompt_add_message(minimax_prompt *prompt, int32_t role,
                                                       const char *name, const char *text, size_t size);
 /* A list of messages as of OpenAI's chat API: [{"role": ..., "content": text or [{"type": "text",
@@ -355,12 +357,14 @@ MINIMAX_API minimax_status minimax_prompt_add_messages_json(minimax_prompt *prom
 /* The tools the model may call: a list of objects, rendered as they are written. Replaces earlier ones. */
 MINIMAX_API minimax_status minimax_prompt_set_tools_json(minimax_prompt *prompt, const char *json,
                                                          size_t size);
-/* Ends the prompt with the header of the assistant's answer. */
+/* Ends the messages with the header of the assistant's answer. Only plain pieces (the beginning of the
+ * answer) or minimax_prompt_end_reply may follow. */
 MINIMAX_API minimax_status minimax_prompt_begin_reply(minimax_prompt *prompt);
 
 /* Goes on after an answer that was generated into the session: adds what the format puts behind it,
  * the stop token included unless stop_reason (minimax_generate_result) is MINIMAX_STOP_TOKEN. Call it
- * first, then add the next message. */
+ * first, then add the next message; or after begin_reply and the pieces of an answer. A prompt that
+ * begins with it has no opening: a system message or tools of M1 are then MINIMAX_UNSUPPORTED. */
 MINIMAX_API minimax_status minimax_prompt_end_reply(minimax_prompt *prompt, int32_t stop_reason);
 
 /* Pieces outside any message, in order with the messages; flags as for minimax_engine_tokenize. */
@@ -528,7 +532,7 @@ typedef int32_t (*minimax_token_fn)(void *user, int32_t token);
 typedef struct minimax_generate_options {
   size_t struct_size;
   int64_t max_tokens;              /* 0: until a stop */
-  const char *const *stop_strings; /* zero-terminated, at most 64 */
+  const char *const *stop_strings; /* zero-terminated UTF-8, at most 64 */
   size_t stop_string_count;
   int32_t ignore_stop_token;       /* 1: go on after the model's own end */
   minimax_text_fn on_text;         /* may be NULL; needs a tokenizer */
