@@ -22,10 +22,18 @@ void init_struct(Struct* target) noexcept {
   target->struct_size = sizeof *target;
 }
 
+// A struct of any version: its size is there, and nothing is set that this library does not know.
 template <typename Struct>
 void check_struct_size(const Struct* given, std::string_view name) {
   require(given->struct_size >= sizeof(size_t), name, ".struct_size is ", given->struct_size,
           ": call its _init function first");
+  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+  for (size_t i = sizeof *given; i < given->struct_size; ++i) {
+    if (bytes[i] != 0) {
+      fail(MINIMAX_UNSUPPORTED, name, ": byte ", i, " of ", given->struct_size,
+           " is set, this library knows ", sizeof *given, " bytes");
+    }
+  }
 }
 
 // A struct the caller filled: read as far as it goes. nullptr: the defaults.
@@ -35,27 +43,17 @@ Struct read_struct(const Struct* given, std::string_view name) {
   init_struct(&read);
   if (!given) return read;
   check_struct_size(given, name);
-  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-  for (size_t i = sizeof read; i < given->struct_size; ++i) {
-    if (bytes[i] != 0) {
-      fail(MINIMAX_UNSUPPORTED, name, ": byte ", i, " of ", given->struct_size,
-           " is set, this library knows ", sizeof read, " bytes");
-    }
-  }
   std::memcpy(&read, given, std::min(given->struct_size, sizeof read));
   read.struct_size = sizeof read;
   return read;
 }
 
-// A struct for the caller: filled as far as it goes; what is unknown to this library becomes zero.
+// A struct for the caller: filled as far as it goes.
 template <typename Struct>
 void write_struct(const Struct& value, Struct* target, std::string_view name) {
   check_struct_size(target, name);
   const size_t size = target->struct_size;
   std::memcpy(target, &value, std::min(size, sizeof value));
-  if (size > sizeof value) {
-    std::memset(reinterpret_cast<unsigned char*>(target) + sizeof value, 0, size - sizeof value);
-  }
   target->struct_size = size;
 }
 
