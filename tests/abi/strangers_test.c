@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Handles that do not belong together, and an engine without a tokenizer. */
+#include "abi_fixture.h"
+
+static minimax_engine *engine, *other; /* `other`: the same shapes, random weights, no tokenizer */
+
+static void a_prompt_of_another_engine(void) {
+  static session_mark mark;
+  static const int32_t token = 1000;
+  minimax_session* session = create_session(other);
+  minimax_prompt* prompt = create_question(engine);
+  minimax_feed_report report;
+  minimax_feed_report_init(&report);
+  CHECK_OK(minimax_session_feed(session, &token, 1));
+  take_mark(session, &mark);
+  CHECK_FAILS(minimax_session_feed_prompt(session, prompt, &report), MINIMAX_WRONG_MODEL);
+  CHECK_EQ(report.token_count, 0);
+  CHECK_UNCHANGED(session, &mark);
+  minimax_prompt_free(prompt);
+  minimax_session_free(session);
+}
+
+static void the_same_model_opened_twice_is_another_engine(void) {
+  minimax_engine* again = open_demo();
+  minimax_session* session = create_session(again);
+  minimax_prompt* prompt = create_question(engine);
+  CHECK_FAILS(minimax_session_feed_prompt(session, prompt, NULL), MINIMAX_WRONG_MODEL);
+  minimax_prompt_free(prompt);
+  minimax_session_free(session);
+  minimax_engine_free(again);
+}
+
+static void a_sampler_of_another_engine(void) {
+  static session_mark mark;
+  static const int32_t token = 1000;
+  int32_t drawn = 777;
+  minimax_session* session = create_session(other);
+  minimax_sampler* sampler = create_greedy_sampler(engine);
+  minimax_generate_options options;
+  minimax_generate_options_init(&options);
+  options.max_tokens = 1;
+  CHECK_OK(minimax_session_feed(session, &token, 1));
+  take_mark(session, &mark);
+  CHECK_FAILS(minimax_sampler_sample(sampler, session, &drawn), MINIMAX_WRONG_MODEL);
+  CHECK_EQ(drawn, 777);
+  CHECK_FAILS(minimax_session_generate(session, sampler, &options, NULL), MINIMAX_WRONG_MODEL);
+  CHECK_UNCHANGED(session, &mark);
+  minimax_sampler_free(sampler);
+  minimax_session_free(session);
+}
+
+static void without_a_tokenizer_there_is_no_text(void) {
+  static const int32_t token = 1000;
+  minimax_engine_info info;
+  minimax_token_info token_info;
+  minimax_prompt* prompt = UNTOUCHED;
+  minimax_text_stream* stream = UNTOUCHED;
+  int32_t tokens[4];
+  char text[64];
+  size_t count = 777;
+  minimax_engine_info_init(&info);
+  minimax_token_info_init(&token_info);
+  CHECK_OK(minimax_engine_get_info(other, &info));
+  CHECK_EQ(info.has_tokenizer, 0);
+  CHECK_EQ(info.stop_token, -1);
+  CHECK_FAILS(minimax_engine_tokenize(other, "a", 1, 0, tokens, 4, &count), MINIMAX_NOT_AVAILABLE);
+  CHECK_FAILS(minimax_engine_detokenize(other, &token, 1, 0, text, 64, &count),
+              MINIMAX_NOT_AVAILABLE);
+  CHECK_FAILS(minimax_engine_token_info(other, 1000, &token_info), MINIMAX_NOT_AVAILABLE);
+  CHECK_FAILS(minimax_text_stream_create(other, NULL, 0, &stream), MINIMAX_NOT_AVAILABLE);
+  CHECK(count == 777 && stream == UNTOUCHED);
+  if (minimax_prompt_create(other, &prompt) != MINIMAX_OK) {
+    CHECK(prompt == UNTOUCHED);
+    return;
+  }
+  CHECK_FAILS(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "a", 1),
+              MINIMAX_NOT_AVAILABLE);
+  minimax_prompt_free(prompt);
+}
+
+static int32_t ignore_text(void* user, const char* text, size_t size) {
+  (void)user, (void)text, (void)size;
+  return 0;
+}
+
+static void without_a_tokenizer_tokens_still_flow(void) {
+  static session_mark mark;
+  static const int32_t tokens[] = {1, 2, 3};
+  minimax_session* session = create_session(other);
+  minimax_generate_options options;
+  minimax_generate_result result;
+  minimax_generate_options_init(&options);
+  minimax_generate_result_init(&result);
+  CHECK_OK(minimax_session_feed(session, tokens, 3));
+  take_mark(session, &mark);
+  options.max_tokens = 4;
+  options.on_text = ignore_text;
+  CHECK_FAILS(minimax_session_generate(session, NULL, &options, &result), MINIMAX_NOT_AVAILABLE);
+  CHECK_UNCHANGED(session, &mark);
+  options.on_text = NULL;
+  CHECK_OK(minimax_session_generate(session, NULL, &options, &result));
+  CHECK_EQ(result.stop_reason, MINIMAX_STOP_MAX_TOKENS);
+  CHECK_EQ(result.token_count, 4);
+  minimax_session_free(session);
+}
+
+int main(void) {
+  engine = open_demo();
+  other = open_synthetic();
+  a_prompt_of_another_engine();
+  the_same_model_opened_twice_is_another_engine();
+  a_sampler_of_another_engine();
+  without_a_tokenizer_there_is_no_text();
+  without_a_tokenizer_tokens_still_flow();
+  minimax_engine_free(other);
+  minimax_engine_free(engine);
+  return 0;
+}

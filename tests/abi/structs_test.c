@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * struct_size of every struct: older and newer programs meet this library, and neither is misread. */
+#include <stddef.h>
+
+#include "abi_fixture.h"
+
+enum { TAIL = 24, ROOM = 1024, FILL = 0xA5 };
+
+static minimax_engine* engine;
+static minimax_session* session;
+static minimax_prompt* question;
+
+/* One struct: how it is made, and a call that reads or fills it. */
+typedef struct struct_case {
+  const char* name;
+  size_t size;
+  size_t cut; /* where its last field begins: a smaller version of it */
+  void (*init)(void* at);
+  minimax_status (*use)(void* at);
+} struct_case;
+
+static minimax_status ready_to_answer(void) {
+  const minimax_status status = minimax_session_reset(session);
+  return status ? status : minimax_session_feed_prompt(session, question, NULL);
+}
+
+static minimax_status plan_with(void* options) {
+  minimax_memory_plan plan;
+  minimax_memory_plan_init(&plan);
+  return minimax_plan(DEMO_MODEL, options, &plan);
+}
+
+static minimax_status open_with(void* options) {
+  minimax_engine* opened = NULL;
+  const minimax_status status = minimax_engine_open(DEMO_MODEL, options, &opened);
+  minimax_engine_free(opened);
+  return status;
+}
+
+static minimax_status create_session_with(void* options) {
+  minimax_session* created = NULL;
+  const minimax_status status = minimax_session_create(engine, options, &created);
+  minimax_session_free(created);
+  return status;
+}
+
+static minimax_status create_sampler_with(void* options) {
+  minimax_sampler* created = NULL;
+  const minimax_status status = minimax_sampler_create(engine, options, &created);
+  minimax_sampler_free(created);
+  return status;
+}
+
+static minimax_status generate_with(void* options) {
+  CHECK_OK(ready_to_answer());
+  return minimax_session_generate(session, NULL, options, NULL);
+}
+
+static minimax_status fill_device_info(void* out) {
+  return minimax_get_device_info(0, out);
+}
+static minimax_status fill_plan(void* out) {
+  return minimax_plan(DEMO_MODEL, NULL, out);
+}
+static minimax_status fill_info(void* out) {
+  return minimax_engine_get_info(engine, out);
+}
+static minimax_status fill_memory(void* out) {
+  return minimax_engine_get_memory(engine, out);
+}
+static minimax_status fill_token_info(void* out) {
+  return minimax_engine_token_info(engine, 65, out);
+}
+static minimax_status fill_stats(void* out) {
+  return minimax_session_get_stats(session, out);
+}
+
+static minimax_status fill_feed_report(void* out) {
+  CHECK_OK(minimax_session_reset(session));
+  return minimax_session_feed_prompt(session, question, out);
+}
+
+static minimax_status fill_generate_result(void* out) {
+  CHECK_OK(ready_to_answer());
+  return minimax_session_generate(session, NULL, NULL, out);
+}
+
+#define INIT(type)                    \
+  static void init_##type(void* at) { \
+    minimax_##type##_init(at);        \
+  }
+INIT(engine_options)
+INIT(session_options)
+INIT(sampler_options)
+INIT(generate_options)
+INIT(device_info)
+INIT(memory_plan)
+INIT(engine_info)
+INIT(engine_memory)
+INIT(token_info)
+INIT(feed_report)
+INIT(session_stats)
+INIT(generate_result)
+
+#define CASE(type, last, use) \
+  { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
+
+static const struct_case inputs[] = {
+    CASE(engine_options, device_stream, plan_with),
+    CASE(engine_options, device_stream, open_with),
+    CASE(session_options, rewind_tokens, create_session_with),
+    CASE(sampler_options, top_logprobs, create_sampler_with),
+    CASE(generate_options, user, generate_with),
+};
+static const struct_case outputs[] = {
+    CASE(device_info, core_count, fill_device_info),
+    CASE(memory_plan, sessions_that_fit, fill_plan),
+    CASE(engine_info, image_token, fill_info),
+    CASE(engine_memory, session_count, fill_memory),
+    CASE(token_info, size, fill_token_info),
+    CASE(feed_report, prefill_ns, fill_feed_report),
+    CASE(session_stats, is_poisoned, fill_stats),
+    CASE(generate_result, decode_ns, fill_generate_result),
+};
+
+/* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */
+static void prepare(const struct_case* c, unsigned char* at, size_t struct_size) {
+  memset(at, FILL, ROOM);
+  c->init(at);
+  if (struct_size > c->size) memset(at + c->size, 0, struct_size - c->size);
+  if (struct_size < c->size) memset(at + struct_size, FILL, c->size - struct_size);
+  memcpy(at, &struct_size, sizeof struct_size);
+}
+
+static void check_fill(const struct_case* c, const unsigned char* at, size_t begin) {
+  for (size_t i = begin; i < ROOM; ++i) {
+    if (at[i] == FILL) continue;
+    fprintf(stderr, "%s: byte %zu behind struct_size %zu was written\n", c->name, i, begin);
+    exit(1);
+  }
+}
+
+static void init_sets_the_size_and_defaults(const struct_case* c) {
+  unsigned char at[ROOM];
+  size_t struct_size = 0;
+  memset(at, FILL, sizeof at);
+  c->init(at);
+  memcpy(&struct_size, at, sizeof struct_size);
+  CHECK_EQ(struct_size, c->size);
+  for (size_t i = sizeof struct_size; i < c->size; ++i) CHECK_EQ(at[i], 0);
+  check_fill(c, at, c->size);
+  c->init(NULL); /* nothing to set, nothing to break */
+}
+
+static void is_taken(const struct_case* c, size_t struct_size) {
+  unsigned char at[ROOM];
+  size_t size_after = 0;
+  prepare(c, at, struct_size);
+  check_call(__FILE__, __LINE__, c->name, c->use(at), MINIMAX_OK, MINIMAX_OK);
+  memcpy(&size_after, at, sizeof size_after);
+  CHECK_EQ(size_after, struct_size);
+  for (size_t i = c->size; i < struct_size; ++i) CHECK_EQ(at[i], 0);
+  check_fill(c, at, struct_size);
+}
+
+static void is_refused(const struct_case* c, unsigned char* at) {
+  unsigned char before[ROOM];
+  memcpy(before, at, sizeof before);
+  check_call(__FILE__, __LINE__, c->name, c->use(at), MINIMAX_INVALID_ARGUMENT,
+             MINIMAX_UNSUPPORTED);
+  CHECK(memcmp(before, at, sizeof before) == 0);
+}
+
+static void sizes_are_honoured(const struct_case* c) {
+  unsigned char at[ROOM];
+  init_sets_the_size_and_defaults(c);
+  is_taken(c, c->size);
+  is_taken(c, c->cut);
+  is_taken(c, sizeof(size_t));
+  is_taken(c, c->size + TAIL);
+
+  for (size_t i = 0; i < TAIL; i += TAIL - 1) {
+    prepare(c, at, c->size + TAIL);
+    at[c->size + i] = 1;
+    is_refused(c, at);
+  }
+  prepare(c, at, c->size);
+  memset(at, 0, sizeof(size_t)); /* nobody called _init */
+  is_refused(c, at);
+}
+
+/* The fields that a smaller struct has are filled. */
+static void smaller_structs_are_filled(void) {
+  minimax_engine_info info;
+  minimax_engine_info_init(&info);
+  info.struct_size = offsetof(minimax_engine_info, layer_count);
+  info.layer_count = -5;
+  CHECK_OK(minimax_engine_get_info(engine, &info));
+  CHECK_EQ(info.declared_context, 8192);
+  CHECK_EQ(info.layer_count, -5);
+}
+
+/* The fields that a smaller struct has are read. */
+static void smaller_structs_are_read(void) {
+  minimax_sampler_options options;
+  minimax_sampler_options_init(&options);
+  options.temperature = -1;
+  options.struct_size = offsetof(minimax_sampler_options, top_p);
+  CHECK_FAILS(create_sampler_with(&options), MINIMAX_INVALID_ARGUMENT);
+  options.temperature = 0;
+  options.top_p = -1; /* not there as far as the library may see */
+  CHECK_OK(create_sampler_with(&options));
+}
+
+int main(void) {
+  engine = open_demo();
+  session = create_session(engine);
+  question = create_question(engine);
+  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; ++i) sizes_are_honoured(&inputs[i]);
+  for (size_t i = 0; i < sizeof outputs / sizeof *outputs; ++i) sizes_are_honoured(&outputs[i]);
+  smaller_structs_are_filled();
+  smaller_structs_are_read();
+  minimax_prompt_free(question);
+  minimax_session_free(session);
+  minimax_engine_free(engine);
+  return 0;
+}

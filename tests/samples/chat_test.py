@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""minimax-chat as people use it: one question, a script through a pipe, a terminal with ctrl-C."""
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+import unittest
+
+from sample_program import ANSWER, MODEL, PROGRAM, QUESTION, main, run
+
+SPEEDS = re.compile(r"\[prefill (\d+) tokens, [\d.]+ t/s; decode (\d+) tokens, [\d.]+ t/s\]\n")
+WITHOUT_END = "Tell me a story."
+FOREVER = ("--max-tokens", "0", "--temp", "1.9", "--seed", "3")
+
+
+def chat(*arguments, **more):
+    return run("--model", MODEL, *arguments, **more)
+
+
+class OneShot(unittest.TestCase):
+    def test_answers_the_prompt_and_reports_speeds(self):
+        done = chat("--prompt", QUESTION)
+        self.assertEqual((done.returncode, done.stdout), (0, ANSWER + "\n"))
+        self.assertRegex(done.stderr, SPEEDS)
+
+    def test_takes_the_prompt_without_a_flag(self):
+        self.assertEqual(chat("-q", QUESTION).stdout, ANSWER + "\n")
+        self.assertEqual(chat("-q", *QUESTION.split()).stdout, ANSWER + "\n")
+
+    def test_reads_the_prompt_from_a_pipe(self):
+        self.assertEqual(chat("-q", "-p", "-", stdin=QUESTION).stdout, ANSWER + "\n")
+
+    def test_says_nothing_else_when_quiet(self):
+        done = chat("--quiet", "--prompt", QUESTION)
+        self.assertEqual((done.stdout, done.stderr), (ANSWER + "\n", ""))
+
+    def test_stops_at_max_tokens(self):
+        done = chat("--max-tokens", "2", "--prompt", QUESTION)
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(ANSWER.startswith(done.stdout.strip()))
+        self.assertEqual(SPEEDS.search(done.stderr)[2], "2")
+        self.assertIn("--max-tokens", done.stderr)
+
+    def test_keeps_to_the_seed(self):
+        drawn = [chat("-q", "--temp", "1.5", "--top-k", "50", "--top-p", "0.9", "--min-p", "0.01", "--repeat-penalty",
+                      "1.1", "--max-tokens", "30", "--seed", seed, "-p", WITHOUT_END).stdout for seed in "778"]
+        self.assertEqual(drawn[0], drawn[1])
+        self.assertNotEqual(drawn[0], drawn[2])
+
+    def test_bears_text_that_is_not_utf8(self):
+        done = chat("-q", "--max-tokens", "8", "-p", "-", stdin=b"Gr\xfc\xdfe \xf0\x9f\xa6 \xff")
+        self.assertEqual(done.returncode, 0)
+
+    def test_threads_and_device(self):
+        self.assertEqual(chat("-q", "--threads", "1", "--device", "cpu", "-p", QUESTION).stdout, ANSWER + "\n")
+
+
+class Failures(unittest.TestCase):
+    def check(self, done, code, *words):
+        self.assertEqual((done.returncode, done.stdout), (code, ""))
+        self.assertTrue(done.stderr.startswith("minimax-chat: "), done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_a_model_that_is_not_there(self):
+        self.check(run("--model", "no/such/model", "-p", "a"), 1, "no/such/model")
+
+    def test_a_device_that_is_not_there(self):
+        self.check(chat("--device", "tpu:0", "-p", "a"), 1, "tpu:0")
+
+    def test_options_the_library_refuses(self):
+        self.check(chat("--temp", "-1", "-p", "a"), 1, "-1")
+
+    def test_options_that_make_no_sense(self):
+        self.check(chat("--no-such-option"), 2, "no-such-option", "--help")
+        self.check(chat("--temp", "warm"), 2, "warm")
+        self.check(chat("--threads"), 2, "threads")
+
+    def test_a_prompt_that_does_not_fit(self):
+        self.check(chat("--context", "4", "-p", QUESTION), 1, "4")
+
+    def test_help_and_version(self):
+        self.assertIn("--top-p", run("--help").stdout)
+        self.assertRegex(run("--version").stdout, r"^minimax-chat \d+\.\d+\.\d+ \(.+\)\n$")
+
+
+class Pipe(unittest.TestCase):
+    def test_answers_line_by_line(self):
+        done = chat("-q", stdin=f"{QUESTION}\n\nThank you!\n")
+        lines = done.stdout.splitlines()
+        self.assertEqual((done.returncode, lines[0]), (0, ANSWER))
+        self.assertGreater(len(lines), 1)
+
+    def test_a_last_line_needs_no_end_and_crlf_is_an_end(self):
+        self.assertEqual(chat("-q", stdin=QUESTION).stdout, ANSWER + "\n")
+        self.assertEqual(chat("-q", stdin=QUESTION + "\r\n").stdout, ANSWER + "\n")
+
+    def test_the_second_turn_knows_the_first(self):
+        """/tokens after two turns counts both; after /reset, none."""
+        done = chat("-q", stdin=f"{QUESTION}\n/tokens\nThank you!\n/tokens\n/reset\n/tokens\n{QUESTION}\n")
+        counts = [int(n) for n in re.findall(r"^(\d+) tokens:", done.stderr, re.M)]
+        self.assertEqual(len(counts), 3, done.stderr)
+        self.assertTrue(0 < counts[0] < counts[1] and counts[2] == 0, counts)
+        self.assertEqual(done.stdout.splitlines()[-1], ANSWER)
+
+    def test_a_system_message_begins_anew(self):
+        with_flag = chat("-q", "--system", "You are a pirate.", stdin="Who are you?\n")
+        with_command = chat("-q", stdin=f"{QUESTION}\n/system You are a pirate.\nWho are you?\n")
+        self.assertEqual(with_command.stdout.splitlines()[1:], with_flag.stdout.splitlines())
+
+    def test_commands(self):
+        done = chat("-q", stdin=f"/help\n/nonsense\n/quit\n{QUESTION}\n")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("/reset", done.stderr)
+        self.assertIn("/nonsense is no command", done.stderr)
+
+    def test_a_failure_ends_it(self):
+        done = chat("-q", "--context", "24", stdin=f"{QUESTION}\n{'word ' * 50}\n{QUESTION}\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertLessEqual(len(done.stdout.splitlines()), 1)
+
+
+class Terminal:
+    """The program in a terminal of its own."""
+
+    def __init__(self, *arguments):
+        self.master, slave = pty.openpty()
+        # A session of its own with this terminal, so that ctrl-C typed here reaches the program.
+        self.process = subprocess.Popen(["setsid", "--ctty", "--wait", PROGRAM, "--model", MODEL, *arguments],
+                                        stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        self.seen = ""
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def wait_for(self, pattern, timeout=60):
+        """Reads until the pattern has come, and takes everything up to its end."""
+        end = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.seen, re.S)):
+            ready = select.select([self.master], [], [], max(0, end - time.monotonic()))[0]
+            if not ready:
+                raise AssertionError(f"'{pattern}' did not come, but {self.seen!r}")
+            try:
+                self.seen += os.read(self.master, 65536).decode(errors="replace")
+            except OSError as closed:
+                raise AssertionError(f"'{pattern}' did not come, but {self.seen!r} and the end") from closed
+        taken, self.seen = self.seen[:match.end()], self.seen[match.end():]
+        return taken
+
+    def exit_code(self):
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()
+            os.close(self.master)
+
+
+class Keyboard(unittest.TestCase):
+    def test_talks(self):
+        terminal = Terminal()
+        self.assertIn("loading", terminal.wait_for("> "))
+        terminal.type(QUESTION + "\n")
+        self.assertIn(ANSWER, terminal.wait_for("> "))
+        terminal.type("/quit\n")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_ctrl_d_leaves(self):
+        terminal = Terminal()
+        terminal.wait_for("> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_ctrl_c_ends_the_answer_and_keeps_the_dialogue(self):
+        terminal = Terminal(*FOREVER)
+        terminal.wait_for("> ")
+        terminal.type(WITHOUT_END + "\n")
+        terminal.wait_for(r"story\.\r\n.{40}")
+        terminal.type("\x03")
+        terminal.wait_for(r"\[interrupted\].*> ")
+        terminal.type("/tokens\n")
+        self.assertGreater(int(re.search(r"(\d+) tokens:", terminal.wait_for("values.*> "))[1]), 10)
+        terminal.type("And then?\n")
+        terminal.wait_for(r"then\?\r\n.{40}")
+        terminal.type("\x03")
+        terminal.wait_for(r"\[interrupted\].*> ")
+        terminal.type("\x03")
+        self.assertEqual(terminal.exit_code(), 130)
+
+    def test_ctrl_c_twice_at_the_prompt_leaves(self):
+        terminal = Terminal()
+        terminal.wait_for("> ")
+        terminal.type("half a li\x03")
+        terminal.wait_for(r"\[ctrl-C again leaves\].*> ")
+        terminal.type(QUESTION + "\n")
+        self.assertIn(ANSWER, terminal.wait_for("t/s\\].*> "))
+        terminal.type("\x03")
+        terminal.wait_for(r"\[ctrl-C again leaves\].*> ")
+        terminal.type("\x03")
+        self.assertEqual(terminal.exit_code(), 130)
+
+    def test_ctrl_c_during_the_prompt_owes_the_rest_of_it(self):
+        """The turn is cut short while it is being read; the next one finds it in the dialogue."""
+        terminal = Terminal()
+        terminal.wait_for("> ")
+        for _ in range(4):  # a terminal takes lines of 4096 bytes
+            terminal.type("/tokens\n")
+            terminal.wait_for("values.*> ")
+        terminal.type(QUESTION + "\n\x03")
+        terminal.wait_for(r"(\[interrupted\]|again leaves).*> ")
+        terminal.type(QUESTION + "\n")
+        terminal.wait_for(r"t/s\].*> ")
+        terminal.type("/quit\n")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_ctrl_c_in_a_single_answer_leaves(self):
+        terminal = Terminal(*FOREVER, "-p", WITHOUT_END)
+        terminal.wait_for("[a-z]{3}")
+        time.sleep(1)
+        terminal.type("\x03")
+        terminal.wait_for(r"\[interrupted\]")
+        self.assertEqual(terminal.exit_code(), 130)
+
+
+if __name__ == "__main__":
+    main()
