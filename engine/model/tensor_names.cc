@@ -12,20 +12,20 @@ constexpr std::string_view bodies[] = {"model.", "language_model.model.", "model
 constexpr std::string_view heads[] = {"lm_head.weight", "language_model.lm_head.weight"};
 
 LightningTensors lightning_tensors(const ModelConfig& config, const std::string& attention) {
-  const int64_t W = config.width, HD = config.head_count * config.head_dim;
-  return {.qkv_proj = {attention + "qkv_proj.weight", {3 * HD, W}},
-          .output_gate = {attention + "output_gate.weight", {HD, W}},
-          .norm = {attention + "norm.weight", {HD}},
-          .out_proj = {attention + "out_proj.weight", {W, HD}}};
+  const int64_t W = config.width, heads_width = config.head_count * config.head_dim;
+  return {.qkv_proj = {attention + "qkv_proj.weight", {3 * heads_width, W}},
+          .output_gate = {attention + "output_gate.weight", {heads_width, W}},
+          .norm = {attention + "norm.weight", {heads_width}},
+          .out_proj = {attention + "out_proj.weight", {W, heads_width}}};
 }
 
 SoftmaxTensors softmax_tensors(const ModelConfig& config, const std::string& attention) {
-  const int64_t W = config.width, HD = config.head_count * config.head_dim;
-  const int64_t GD = config.kv_head_count * config.head_dim;
-  return {.q_proj = {attention + "q_proj.weight", {HD, W}},
-          .k_proj = {attention + "k_proj.weight", {GD, W}},
-          .v_proj = {attention + "v_proj.weight", {GD, W}},
-          .o_proj = {attention + "o_proj.weight", {W, HD}}};
+  const int64_t W = config.width, heads_width = config.head_count * config.head_dim;
+  const int64_t kv_width = config.kv_head_count * config.head_dim;
+  return {.q_proj = {attention + "q_proj.weight", {heads_width, W}},
+          .k_proj = {attention + "k_proj.weight", {kv_width, W}},
+          .v_proj = {attention + "v_proj.weight", {kv_width, W}},
+          .o_proj = {attention + "o_proj.weight", {W, heads_width}}};
 }
 
 MoeTensors separate_experts(const ModelConfig& config, const std::string& layer) {
