@@ -11,7 +11,7 @@ import unittest
 
 from sample_program import ANSWER, MODEL, PROGRAM, QUESTION, main, run
 
-SPEEDS = re.compile(r"\[prefill (\d+) tokens, [\d.]+ t/s; decode (\d+) tokens, [\d.]+ t/s\]\n")
+SPEEDS = re.compile(r"\[prefill (\d+) tokens, [\d.]+ t/s; decode (\d+) tokens, [\d.]+ t/s\]\r?\n")
 WITHOUT_END = "Tell me a story."
 FOREVER = ("--max-tokens", "0", "--temp", "1.9", "--seed", "3")
 
@@ -203,16 +203,21 @@ class Keyboard(unittest.TestCase):
         self.assertEqual(terminal.exit_code(), 130)
 
     def test_ctrl_c_during_the_prompt_owes_the_rest_of_it(self):
-        """The turn is cut short while it is being read; the next one finds it in the dialogue."""
-        terminal = Terminal()
+        """A turn that is cut short while it is read is in the dialogue all the same."""
+        terminal = Terminal("--system", "word " * 4000)
         terminal.wait_for("> ")
-        for _ in range(4):  # a terminal takes lines of 4096 bytes
-            terminal.type("/tokens\n")
-            terminal.wait_for("values.*> ")
-        terminal.type(QUESTION + "\n\x03")
-        terminal.wait_for(r"(\[interrupted\]|again leaves).*> ")
         terminal.type(QUESTION + "\n")
-        terminal.wait_for(r"t/s\].*> ")
+        terminal.wait_for(r"\?\r\n")
+        time.sleep(0.3)
+        terminal.type("\x03")
+        first, nothing = map(int, SPEEDS.search(terminal.wait_for(r"\[interrupted\].*> ")).groups())
+        self.assertLess(first, 4000)
+        self.assertEqual((first % 512, nothing), (0, 0))
+        terminal.type(QUESTION + "\n")
+        second, answer = map(int, SPEEDS.search(terminal.wait_for(r"t/s\].*> ")).groups())
+        self.assertGreater(first + second, 4000)
+        terminal.type("/tokens\n")
+        self.assertIn(f"{first + second + answer} tokens:", terminal.wait_for("values.*> "))
         terminal.type("/quit\n")
         self.assertEqual(terminal.exit_code(), 0)
 
