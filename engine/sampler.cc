@@ -65,11 +65,12 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   require(logits.size() == logits_.size(), "sampler of ", logits_.size(), " tokens got ",
           logits.size(), " logits");
   if (accepted_.size() == accepted_.capacity()) accepted_.reserve(accepted_.size() * 2 + 64);
-  mask(logits);
+  mask(logits, logits_);
   apply_bias();
   apply_penalties(session_tokens);
   const int32_t best = most_probable();
   require(best >= 0, "no token is left to draw: all are forbidden or not numbers");
+  mask(logits, model_logits_);
   drawn_ = options_.temperature > 0 ? draw(logits_[static_cast<size_t>(best)]) : best;
   accept(drawn_);
   return drawn_;
@@ -87,13 +88,12 @@ void Sampler::reset() {
   drawn_ = -1;
 }
 
-void Sampler::mask(std::span<const float> logits) {
+void Sampler::mask(std::span<const float> logits, std::vector<float>& masked) const {
   for (size_t i = 0; i < logits.size(); ++i) {
     const float logit = logits[i];
-    model_logits_[i] = std::isnan(logit) ? minus_infinity : std::min(logit, largest_float);
+    masked[i] = std::isnan(logit) ? minus_infinity : std::min(logit, largest_float);
   }
-  for (const int32_t token : suppressed_) model_logits_[static_cast<size_t>(token)] = minus_infinity;
-  std::copy(model_logits_.begin(), model_logits_.end(), logits_.begin());
+  for (const int32_t token : suppressed_) masked[static_cast<size_t>(token)] = minus_infinity;
 }
 
 void Sampler::apply_bias() {
@@ -104,26 +104,32 @@ void Sampler::apply_bias() {
   }
 }
 
+template <typename Penalty>
+void Sampler::penalize(std::span<const int32_t> tokens, const Penalty& penalty) {
+  for (const int32_t token : tokens) ++counts_[static_cast<size_t>(token)];
+  for (const int32_t token : tokens) {
+    int32_t& count = counts_[static_cast<size_t>(token)];
+    if (count == 0) continue;
+    float& logit = logits_[static_cast<size_t>(token)];
+    logit = std::min(penalty(logit, count), largest_float);
+    count = 0;
+  }
+}
+
 // Repetition: once for each token of the session, as its paper has it (arXiv 1909.05858 §4.1).
 // Presence and frequency: for what this sampler has accepted, as OpenAI's API has them.
 void Sampler::apply_penalties(std::span<const int32_t> session_tokens) {
-  if (options_.repetition_penalty != 1) {
-    const auto window = last_of(session_tokens, options_.penalty_window);
-    for (const int32_t token : window) {
-      float& logit = logits_[static_cast<size_t>(token)];
-      if (counts_[static_cast<size_t>(token)]++ > 0) continue;
-      logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
-    }
-    for (const int32_t token : window) counts_[static_cast<size_t>(token)] = 0;
+  const SamplerOptions& o = options_;
+  if (o.repetition_penalty != 1) {
+    penalize(last_of(session_tokens, o.penalty_window), [&](float logit, int32_t) {
+      return logit > 0 ? logit / o.repetition_penalty : logit * o.repetition_penalty;
+    });
   }
-  if (options_.presence_penalty != 0 || options_.frequency_penalty != 0) {
-    const auto window = last_of(std::span<const int32_t>(accepted_), options_.penalty_window);
-    for (const int32_t token : window) {
-      const bool first = counts_[static_cast<size_t>(token)]++ == 0;
-      logits_[static_cast<size_t>(token)] -=
-          options_.frequency_penalty + (first ? options_.presence_penalty : 0);
-    }
-    for (const int32_t token : window) counts_[static_cast<size_t>(token)] = 0;
+  if (o.presence_penalty != 0 || o.frequency_penalty != 0) {
+    penalize(last_of(std::span<const int32_t>(accepted_), o.penalty_window),
+             [&](float logit, int32_t count) {
+               return logit - o.presence_penalty - o.frequency_penalty * static_cast<float>(count);
+             });
   }
 }
 
@@ -146,16 +152,21 @@ int32_t Sampler::draw(float top) {
   }
   keep_top_k();
   keep_probable();
-  double left = next_uniform() * total_weight();
+  const double drawn = next_uniform() * total_weight();
+  double sum = 0;  // ends at total_weight() to the bit, so that the last one drawn has a weight
   for (const Candidate& c : candidates_) {
-    left -= weight(c);
-    if (left < 0) return c.token;
+    sum += weight(c);
+    if (sum >= drawn && weight(c) > 0) return c.token;
   }
   return candidates_.back().token;
 }
 
 double Sampler::weight(const Candidate& candidate) {
   return std::exp(static_cast<double>(candidate.logit));
+}
+
+bool Sampler::better_first(const Candidate& a, const Candidate& b) {
+  return better(a.logit, a.token, b.logit, b.token);
 }
 
 double Sampler::total_weight() const {
@@ -168,20 +179,16 @@ void Sampler::keep_top_k() {
   const size_t kept = static_cast<size_t>(options_.top_k);
   if (kept == 0 || kept >= candidates_.size()) return;
   const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
-  std::nth_element(candidates_.begin(), end - 1, candidates_.end(),
-                   [](const Candidate& a, const Candidate& b) {
-                     return better(a.logit, a.token, b.logit, b.token);
-                   });
+  std::nth_element(candidates_.begin(), end - 1, candidates_.end(), better_first);
   candidates_.erase(end, candidates_.end());
+  // nth_element leaves an order of its own, which would differ between standard libraries.
+  std::sort(candidates_.begin(), candidates_.end(), better_first);
 }
 
 // Top-p, then min-p. Candidates are sorted from the front only as far as they are needed: of 200,000
 // a few dozen usually hold all the probability that counts.
 void Sampler::keep_probable() {
   if (options_.top_p >= 1 && options_.min_p <= 0) return;
-  const auto order = [](const Candidate& a, const Candidate& b) {
-    return better(a.logit, a.token, b.logit, b.token);
-  };
   const double total = total_weight();
   size_t kept = 0, sorted = 0;
   for (double mass = 0; kept < candidates_.size(); ++kept) {
@@ -189,7 +196,7 @@ void Sampler::keep_probable() {
       sorted = std::min(candidates_.size(), sorted * 2 + 64);
       std::partial_sort(candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
                         candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
-                        candidates_.end(), order);
+                        candidates_.end(), better_first);
     }
     const double share = weight(candidates_[kept]);
     const bool enough = mass >= options_.top_p * total && options_.top_p < 1;
@@ -209,12 +216,12 @@ double Sampler::next_uniform() {
 
 std::vector<TokenLogprob> Sampler::logprobs() const {
   if (drawn_ < 0) return {};
-  const float top = *std::max_element(model_logits_.begin(), model_logits_.end());
+  const double top = *std::max_element(model_logits_.begin(), model_logits_.end());
   double total = 0;
-  for (const float logit : model_logits_) total += std::exp(static_cast<double>(logit) - top);
+  for (const float logit : model_logits_) total += std::exp(logit - top);
   const auto logprob = [&](int32_t token) {
-    return TokenLogprob{token, static_cast<float>(model_logits_[static_cast<size_t>(token)] - top -
-                                                  std::log(total))};
+    const double logit = model_logits_[static_cast<size_t>(token)];
+    return TokenLogprob{token, static_cast<float>(logit - top - std::log(total))};
   };
   std::vector<TokenLogprob> out{logprob(drawn_)};
   std::vector<int32_t> order(model_logits_.size());

@@ -57,12 +57,16 @@ class Sampler {
     int32_t token;
   };
 
-  void mask(std::span<const float> logits);
+  void mask(std::span<const float> logits, std::vector<float>& masked) const;
   void apply_bias();
   void apply_penalties(std::span<const int32_t> session_tokens);
+  // logit = penalty(logit, count) of each token that occurs, once.
+  template <typename Penalty>
+  void penalize(std::span<const int32_t> tokens, const Penalty& penalty);
   int32_t most_probable() const;
   int32_t draw(float top);
   static double weight(const Candidate& candidate);
+  static bool better_first(const Candidate& a, const Candidate& b);
   double total_weight() const;
   void keep_top_k();
   void keep_probable();
@@ -75,7 +79,7 @@ class Sampler {
   int32_t drawn_ = -1;
 
   // Taken once, used by every sample.
-  std::vector<float> model_logits_;  // [V] with suppressed ones at -infinity
+  std::vector<float> model_logits_;  // [V] of the last sample, suppressed ones at -infinity
   std::vector<float> logits_;        // [V] with bias and penalties
   std::vector<int32_t> counts_;      // [V] all zero between samples
   std::vector<Candidate> candidates_;
