@@ -15,6 +15,13 @@ constexpr int vectors_beside(int rows) {
 enum class Layout { rows, columns };  // of a
 enum class Width { whole, part };     // of the last vector
 
+// The last line is asked for again and again when there are no more.
+void ask_for_line(Ahead& ahead) {
+  constexpr int64_t line_bytes = 64;
+  __builtin_prefetch(ahead.at);
+  if (ahead.end - ahead.at > line_bytes) ahead.at += line_bytes;
+}
+
 // out[row .. row + R, column .. column + C vectors)
 template <int R, int C, Layout layout, Width width, typename Right>
 void product_tile(const Product<Right>& p, int64_t row, int64_t column) {
@@ -37,7 +44,7 @@ void product_tile(const Product<Right>& p, int64_t row, int64_t column) {
   }
   const float* a = layout == Layout::rows ? p.a + row * p.a_step : p.a + row;
   const Right* b = p.b + column;
-  for (int64_t k = 0; k < p.inner; ++k, b += p.b_step) {
+  const auto add_next = [&] {
     F32 right[C];
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) {
@@ -50,6 +57,17 @@ void product_tile(const Product<Right>& p, int64_t row, int64_t column) {
       for (int c = 0; c < C; ++c) sum[i][c] = fma(left, right[c], sum[i][c]);
     }
     a += layout == Layout::rows ? 1 : p.a_step;
+    b += p.b_step;
+  };
+  if (R == most_rows && p.ahead) {
+    Ahead ahead = *p.ahead;
+    for (int64_t k = 0; k < p.inner; ++k) {
+      ask_for_line(ahead);
+      add_next();
+    }
+    *p.ahead = ahead;
+  } else {
+    for (int64_t k = 0; k < p.inner; ++k) add_next();
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -141,9 +159,14 @@ void dots_tile(const Dots<Key>& d, int64_t query, int64_t key) {
   }
   float all[lanes];
   store(all, sums(sum));
-  const int64_t count = d.key_count - key < K ? d.key_count - key : K;
+  float* const out = d.out + query * d.out_step + key;
+  if (key + K <= d.key_count) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Q; ++i) memcpy(out + i * d.out_step, all + i * K, K * sizeof(float));
+    return;
+  }
   for (int i = 0; i < Q; ++i) {
-    for (int64_t j = 0; j < count; ++j) d.out[(query + i) * d.out_step + key + j] = all[i * K + j];
+    for (int64_t j = 0; key + j < d.key_count; ++j) out[i * d.out_step + j] = all[i * K + j];
   }
 }
 
@@ -162,28 +185,58 @@ void dots(const Dots<Key>& d) {
   dots_from<most_rows>(d, 0);
 }
 
+// A square of `keys` by `count` numbers, at its largest lanes by lanes.
+template <typename Key>
+void transpose_square(const Key* from, int64_t step, int64_t keys, int64_t count, float* to,
+                      int64_t to_step) {
+  F32 square[lanes];
+  if (keys == lanes && count == lanes) {
+#pragma GCC unroll 16
+    for (int j = 0; j < lanes; ++j) square[j] = load(from + j * step);
+    transpose(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) store(to + i * to_step, square[i]);
+    return;
+  }
+  for (int j = 0; j < lanes; ++j) {
+    square[j] = j < keys ? load_part(from + j * step, count) : broadcast(0);
+  }
+  transpose(square);
+  for (int i = 0; i < count; ++i) store_part(to + i * to_step, square[i], keys);
+}
+
+// Whole squares from the left as far as they go; returns how many numbers of each key are done.
+int64_t transpose_whole(const float*, int64_t, int64_t, float*, int64_t) {
+  return 0;
+}
+
+// bf16 move in pairs: half the work.
+int64_t transpose_whole(const bf16* from, int64_t step, int64_t width, float* to, int64_t to_step) {
+  int64_t at = 0;
+  for (; at + 2 * lanes <= width; at += 2 * lanes) {
+    F32 square[lanes];
+#pragma GCC unroll 16
+    for (int j = 0; j < lanes; ++j) square[j] = load_pairs(from + at + j * step);
+    transpose(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+      store(to + (at + 2 * i) * to_step, first_of(square[i]));
+      store(to + (at + 2 * i + 1) * to_step, second_of(square[i]));
+    }
+  }
+  return at;
+}
+
 template <typename Key>
 void transpose_keys(const Transposition<Key>& t) {
   for (int64_t key = 0; key < t.key_count; key += lanes) {
     const int64_t keys = t.key_count - key < lanes ? t.key_count - key : lanes;
-    for (int64_t at = 0; at < t.width; at += lanes) {
+    const Key* const from = t.keys + key * t.key_step;
+    float* const to = t.out + key;
+    int64_t at = keys == lanes ? transpose_whole(from, t.key_step, t.width, to, t.out_step) : 0;
+    for (; at < t.width; at += lanes) {
       const int64_t count = t.width - at < lanes ? t.width - at : lanes;
-      const Key* const from = t.keys + key * t.key_step + at;
-      float* const to = t.out + at * t.out_step + key;
-      F32 square[lanes];
-      if (keys == lanes && count == lanes) {
-#pragma GCC unroll 16
-        for (int j = 0; j < lanes; ++j) square[j] = load(from + j * t.key_step);
-        transpose(square);
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) store(to + i * t.out_step, square[i]);
-      } else {
-        for (int j = 0; j < lanes; ++j) {
-          square[j] = j < keys ? load_part(from + j * t.key_step, count) : broadcast(0);
-        }
-        transpose(square);
-        for (int i = 0; i < count; ++i) store_part(to + i * t.out_step, square[i], keys);
-      }
+      transpose_square(from + at, t.key_step, keys, count, to + at * t.out_step, t.out_step);
     }
   }
 }

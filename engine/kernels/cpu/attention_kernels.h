@@ -9,6 +9,13 @@
 
 namespace minimax {
 
+// Memory that is needed soon: a product asks for it line by line while it computes. All at once it
+// would hold up what is needed now.
+struct Ahead {
+  const char* at;  // the next line
+  const char* end;
+};
+
 // out[i, n] = keep[i] * out[i, n] + sum over k of a[i, k] * b[k, n], k ascending in one sum
 template <typename Right>
 struct Product {
@@ -22,6 +29,7 @@ struct Product {
   int64_t rows;
   int64_t inner;
   int64_t columns;
+  Ahead* ahead = nullptr;  // in, out; may be null
 };
 
 // out[i, j] = queries[i] . keys[j]; meant for few queries

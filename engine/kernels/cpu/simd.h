@@ -54,6 +54,14 @@ inline void store_part(bf16* p, F32 x, int64_t count) {
   memcpy(&bits, &halves, sizeof bits);
   _mm256_mask_storeu_epi16(p, first_lanes(count), bits);
 }
+// Pairs of bf16 as they lie in memory, one pair a lane, and the first and second of each.
+inline F32 load_pairs(const bf16* p) { return {_mm512_loadu_ps(p)}; }
+inline F32 first_of(F32 pairs) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs.v), 16))};
+}
+inline F32 second_of(F32 pairs) {
+  return {_mm512_and_ps(pairs.v, _mm512_castsi512_ps(_mm512_set1_epi32(-0x10000)))};
+}
 inline F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -157,6 +165,15 @@ inline void store_part(bf16* p, F32 x, int64_t count) {
   store(whole, x);
   memcpy(p, whole, static_cast<size_t>(count) * sizeof(bf16));
 }
+inline F32 load_pairs(const bf16* p) {
+  return {_mm256_castsi256_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline F32 first_of(F32 pairs) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs.v), 16))};
+}
+inline F32 second_of(F32 pairs) {
+  return {_mm256_and_ps(pairs.v, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)))};
+}
 inline F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 inline F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
@@ -244,6 +261,25 @@ inline void store(bf16* p, F32 x) {
 }
 inline void store_part(bf16* p, F32 x, int64_t count) {
   for (int i = 0; i < count; ++i) p[i] = to_bf16(x.v[i]);
+}
+inline F32 load_pairs(const bf16* p) {
+  F32 x;
+  memcpy(&x.v, p, sizeof x.v);
+  return x;
+}
+inline F32 first_of(F32 pairs) {
+  bf16 halves[2 * lanes];
+  memcpy(halves, &pairs.v, sizeof halves);
+  F32 x;
+  for (int i = 0; i < lanes; ++i) x.v[i] = to_f32(halves[2 * i]);
+  return x;
+}
+inline F32 second_of(F32 pairs) {
+  bf16 halves[2 * lanes];
+  memcpy(halves, &pairs.v, sizeof halves);
+  F32 x;
+  for (int i = 0; i < lanes; ++i) x.v[i] = to_f32(halves[2 * i + 1]);
+  return x;
 }
 inline F32 operator+(F32 a, F32 b) { return {a.v + b.v}; }
 inline F32 operator-(F32 a, F32 b) { return {a.v - b.v}; }

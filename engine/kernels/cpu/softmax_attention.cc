@@ -18,10 +18,10 @@ namespace {
 
 // A tile is some tokens of one sequence times the H / G query heads that share a kv head; its rows
 // are ordered by token, then head. Keys and values are read once for all its rows, block by block.
-constexpr int64_t tile_rows = 64;   // aimed at
-constexpr int64_t few_rows = 8;     // up to here keys are taken as they lie, beyond them by columns
-constexpr int64_t block_keys = 64;  // of a tile of many rows
-constexpr int64_t block_keys_of_few = 256;
+constexpr int64_t tile_rows = 64;  // aimed at
+constexpr int64_t few_rows = 4;    // up to here keys are taken as they lie, beyond them by columns
+constexpr int64_t short_block = 64;   // keys that a tile meets at a time
+constexpr int64_t long_block = 256;   // the same for tiles of up to a quarter of tile_rows
 constexpr int64_t column_group = 32;  // keys that lie side by side when taken by columns
 
 // A sequence of a few new tokens behind many old ones is cut into segments of keys, so that all threads
@@ -29,6 +29,10 @@ constexpr int64_t column_group = 32;  // keys that lie side by side when taken b
 constexpr int64_t split_tokens = 8;
 constexpr int64_t segment_keys = 1024;  // at least
 constexpr int64_t most_segments = 32;
+
+int64_t block_keys(int64_t rows) {
+  return rows <= tile_rows / 4 ? long_block : short_block;
+}
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -54,9 +58,8 @@ struct TileScratch {
   static int64_t rows(int64_t head_count) { return std::max(tile_rows, head_count); }
   static int64_t floats(int64_t head_count, int64_t width) {
     const int64_t rows = TileScratch::rows(head_count);
-    const int64_t scores = std::max(rows * block_keys, few_rows * block_keys_of_few);
-    const int64_t count =
-        rows * width + partial_floats(rows, width) + scores + column_group * width + rows;
+    const int64_t count = rows * width + partial_floats(rows, width) + rows * short_block +
+                          column_group * width + rows;
     return ceil_div(count, 16) * 16;
   }
 
@@ -65,7 +68,7 @@ struct TileScratch {
     const int64_t rows = TileScratch::rows(head_count);
     queries = take(rows * width);
     partial = take(partial_floats(rows, width));
-    scores = take(std::max(rows * block_keys, few_rows * block_keys_of_few));
+    scores = take(rows * short_block);
     keys_by_column = take(column_group * width);
     keep = take(rows);
   }
@@ -123,6 +126,7 @@ class TileWalk {
         scratch_(scratch),
         result_(result),
         rows_(tile.token_count * problem.group()),
+        block_keys_(block_keys(rows_)),
         width_(problem.width()) {}
 
   void walk(int64_t first_key, int64_t last_key) {
@@ -132,13 +136,14 @@ class TileWalk {
     std::fill_n(result_.sum, rows_, 0.0f);
     if (first_key >= last_key) std::fill_n(result_.values, rows_ * width_, 0.0f);
     gather_queries();
-    const int64_t step = rows_ <= few_rows ? block_keys_of_few : block_keys;
     const float* keep = nullptr;
     for (int64_t key = first_key; key < last_key; keep = scratch_.keep) {
-      const int64_t next = std::min((key / step + 1) * step, last_key);
+      const int64_t next = std::min((key / block_keys_ + 1) * block_keys_, last_key);
+      const Run now = run(key, next);
+      ahead_ = all_of(now.values, now.count);
       score(key, next);
       problem_.kernels.softmax_block({.scores = scratch_.scores,
-                                      .score_step = step,
+                                      .score_step = block_keys_,
                                       .rows = rows_,
                                       .keys = next - key,
                                       .visible = first_position + 1 - key,
@@ -146,7 +151,11 @@ class TileWalk {
                                       .largest = result_.largest,
                                       .sum = result_.sum,
                                       .keep = scratch_.keep});
-      add_values(key, next, step, keep);
+      if (next < last_key) {
+        const Run then = run(next, std::min(next + block_keys_, last_key));
+        ahead_ = all_of(then.keys, then.count);
+      }
+      add_values(key, next, keep);
       key = next;
     }
   }
@@ -168,6 +177,11 @@ class TileWalk {
     return {reinterpret_cast<const Kv*>(plane) + at,
             reinterpret_cast<const Kv*>(plane + layout.plane_bytes()) + at,
             std::min(layout.page_tokens - slot, last - key)};
+  }
+
+  Ahead all_of(const Kv* rows, int64_t count) const {
+    const auto* const at = reinterpret_cast<const char*>(rows);
+    return {at, at + count * width_ * static_cast<int64_t>(sizeof(Kv))};
   }
 
   // One after the other, times the scale.
@@ -202,7 +216,7 @@ class TileWalk {
                      .key_count = run.count,
                      .width = width_,
                      .out = scratch_.scores + (key - first),
-                     .out_step = block_keys_of_few});
+                     .out_step = block_keys_});
       key += run.count;
     }
   }
@@ -226,20 +240,21 @@ class TileWalk {
                                        .b = columns,
                                        .b_step = column_group,
                                        .out = scratch_.scores + (start - first),
-                                       .out_step = block_keys,
+                                       .out_step = block_keys_,
                                        .keep = nullptr,
                                        .rows = rows_,
                                        .inner = width_,
-                                       .columns = end - start});
+                                       .columns = end - start,
+                                       .ahead = &ahead_});
     }
   }
 
   // result = keep * result + scores * values
-  void add_values(int64_t first, int64_t last, int64_t score_step, const float* keep) {
+  void add_values(int64_t first, int64_t last, const float* keep) {
     for (int64_t key = first; key < last;) {
       const Run run = this->run(key, last);
       kernels_.product({.a = scratch_.scores + (key - first),
-                        .a_step = score_step,
+                        .a_step = block_keys_,
                         .b = run.values,
                         .b_step = width_,
                         .out = result_.values,
@@ -247,7 +262,8 @@ class TileWalk {
                         .keep = keep,
                         .rows = rows_,
                         .inner = run.count,
-                        .columns = width_});
+                        .columns = width_,
+                        .ahead = &ahead_});
       key += run.count;
       if (key < last) {
         std::fill_n(scratch_.keep, rows_, 1.0f);
@@ -262,7 +278,9 @@ class TileWalk {
   const TileScratch& scratch_;
   const Partial& result_;
   int64_t rows_;
+  int64_t block_keys_;
   int64_t width_;
+  Ahead ahead_{};  // the values of a block while it is scored, then the keys of the next
 };
 
 void walk_tile(const Problem& problem, const Tile& tile, int64_t first_key, int64_t last_key,
@@ -317,8 +335,7 @@ struct Cut {
     if (span.row_count > split_tokens) return;
     const int64_t keys = span.position + span.row_count;
     segment_count = std::clamp<int64_t>(ceil_div(keys, segment_keys), 1, most_segments);
-    keys_per_segment =
-        ceil_div(ceil_div(keys, segment_count), block_keys_of_few) * block_keys_of_few;
+    keys_per_segment = ceil_div(ceil_div(keys, segment_count), long_block) * long_block;
   }
   Cut() = default;
 
