@@ -14,26 +14,9 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/pretokenizer.h"
+#include "tokenizer/string_list.h"
 
 namespace minimax {
-
-// Strings in one piece of memory.
-class StringList {
- public:
-  size_t size() const { return ends_.size(); }
-  std::string_view operator[](size_t i) const {
-    const size_t start = i == 0 ? 0 : ends_[i - 1];
-    return std::string_view(bytes_).substr(start, ends_[i] - start);
-  }
-  void push_back(std::string_view string) {
-    bytes_ += string;
-    ends_.push_back(bytes_.size());
-  }
-
- private:
-  std::string bytes_;
-  std::vector<size_t> ends_;
-};
 
 // A value type. Ids are below id_limit; each names one token.
 struct Vocabulary {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <random>
@@ -63,19 +64,51 @@ std::vector<int32_t> merge_plainly(const std::vector<Merge>& merges, const std::
 }
 
 TEST(Bpe, GivesWhatTheDefinitionGives) {
-  for (uint32_t seed = 1; seed <= 40; ++seed) {
-    std::vector<Merge> merges = random_merges(seed, 3 + seed * 3);
+  size_t search_count = 0;
+  for (uint32_t seed = 1; seed <= 200; ++seed) {
+    std::vector<Merge> merges = random_merges(seed, 3 + seed);
     // A list in no sensible order, with products before their parts, must work as well.
-    if (seed % 2 == 0) std::shuffle(merges.begin(), merges.end(), std::minstd_rand(seed));
+    if (seed % 4 == 0) std::shuffle(merges.begin(), merges.end(), std::minstd_rand(seed));
     const Bpe bpe(plain_byte_ids(), merges, "merges");
-    for (const size_t size : {0, 1, 2, 3, 7, 31, 127, 128, 129, 130, 300}) {
+    for (const size_t size : {0, 1, 2, 3, 5, 7, 11, 31, 127, 128, 129, 130, 300}) {
       const std::string word = random_word(seed * 1000 + static_cast<uint32_t>(size), size);
-      std::vector<int32_t> ids = {-7};
+      const std::vector<int32_t> expected = merge_plainly(merges, word);
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", size " << size << ", " << word);
+      std::vector<int32_t> ids, merged, found, brief;
       bpe.encode(word, ids);
-      ids.erase(ids.begin());  // what was there before stays
-      ASSERT_EQ(ids, merge_plainly(merges, word)) << "seed " << seed << ", size " << size;
+      bpe.encode_by_merging(word, merged);
+      ASSERT_EQ(ids, expected);
+      ASSERT_EQ(merged, expected);
+      if (size <= Bpe::short_limit) {
+        bpe.encode_short(word, brief);
+        ASSERT_EQ(brief, expected);
+      }
+      if (bpe.encode_by_search(word, found)) {
+        ASSERT_EQ(found, expected);
+        ++search_count;
+      }
     }
   }
+  EXPECT_GT(search_count, 1000u);
+}
+
+TEST(Bpe, SearchStepsBackWhereTheLongestTokenIsWrong) {
+  // "abc" cannot be "ab" and "c": "bc" is merged first.
+  const std::vector<Merge> merges = {{'b', 'c', 256}, {'a', 'b', 257}, {257, 'b', 258}};
+  const Bpe bpe(plain_byte_ids(), merges, "merges");
+  std::vector<int32_t> ids = {-7};
+  ASSERT_TRUE(bpe.encode_by_search("abcabbc", ids));
+  EXPECT_EQ(ids, std::vector<int32_t>({-7, 'a', 256, 257, 256}));
+}
+
+TEST(Bpe, OneTokenFromSeveralMergesIsNotSearched) {
+  const std::vector<Merge> merges = {
+      {'a', 'b', 256}, {256, 'c', 257}, {'b', 'c', 258}, {'a', 258, 257}};
+  const Bpe bpe(plain_byte_ids(), merges, "merges");
+  std::vector<int32_t> ids;
+  EXPECT_FALSE(bpe.encode_by_search("abc", ids));
+  bpe.encode("abc", ids);
+  EXPECT_EQ(ids, std::vector<int32_t>({257}));
 }
 
 TEST(Bpe, TakesTheLeftmostOfEqualPairs) {
@@ -86,16 +119,19 @@ TEST(Bpe, TakesTheLeftmostOfEqualPairs) {
   EXPECT_EQ(ids, std::vector<int32_t>({256, 256, 'a'}));
 }
 
-TEST(Bpe, WorkOnLongRunsGrowsWithTheirLength) {
+TEST(Bpe, StepsOnLongRunsGrowWithTheirLength) {
   std::vector<Merge> merges;
-  for (int32_t i = 0; i < 20; ++i)
+  for (int32_t i = 0; i < 8; ++i) {
     merges.push_back({i ? 255 + i : 'a', i ? 255 + i : 'a', 256 + i});
+  }
   const Bpe bpe(plain_byte_ids(), merges, "merges");
+  const std::string small(100'000, 'a'), large(1'000'000, 'a');
   std::vector<int32_t> ids;
-  const size_t small = bpe.encode(std::string(100'000, 'a'), ids);
-  const size_t large = bpe.encode(std::string(1'000'000, 'a'), ids);
-  EXPECT_LT(large, 12 * small);  // ten times the bytes; queueing costs a logarithm more
-  EXPECT_LT(large, size_t{8'000'000});
+  // Ten times the bytes; a queue costs a logarithm more.
+  EXPECT_LT(bpe.encode_by_merging(large, ids), 12 * bpe.encode_by_merging(small, ids));
+  EXPECT_LT(bpe.encode_by_merging(large, ids), size_t{8'000'000});
+  EXPECT_LT(*bpe.encode_by_search(large, ids), 11 * *bpe.encode_by_search(small, ids));
+  EXPECT_LT(*bpe.encode_by_search(large, ids), size_t{1'000'000});
 }
 
 TEST(Bpe, RefusesAPairThatStandsTwice) {
