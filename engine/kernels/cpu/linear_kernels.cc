@@ -18,32 +18,47 @@ constexpr int tile_columns = tile_vectors * lanes;
 
 // --- dot products ---
 
+// Results of `outputs` rows of the weight, which lie at `weight`; rows at `next` will be wanted soon.
 // One accumulator for each result, so that neither T nor the number of outputs at a time shows.
+//
+// One row at a time streams at the speed of memory, if x stays in L1; where it does not, reading x for
+// several rows at once saves more than their streams, which have to be asked for, lose.
 template <typename W, int T, int outputs>
-void dot_outputs(const DotRows& rows, const W* weight, int64_t inputs, int64_t first) {
+void dot_outputs(const DotRows& rows, const W* weight, const W* next, int64_t inputs,
+                 int64_t first) {
+  constexpr int steps = lanes * sizeof(W) < 64 ? 2 : 1;  // about a line of memory
   F32 sums[T][outputs];
   for (int t = 0; t < T; ++t) {
     for (int n = 0; n < outputs; ++n) sums[t][n] = broadcast(0);
   }
   int64_t k = 0;
-  for (; k + lanes <= inputs; k += lanes) {
-    F32 w[outputs];
-#pragma GCC unroll 8
-    for (int n = 0; n < outputs; ++n) w[n] = load(weight + n * inputs + k);
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      const F32 x = load(rows.x[t] + k);
-#pragma GCC unroll 8
-      for (int n = 0; n < outputs; ++n) sums[t][n] = fma(x, w[n], sums[t][n]);
-    }
-  }
-  if (k < inputs) {
+  for (; k + steps * lanes <= inputs; k += steps * lanes) {
 #pragma GCC unroll 8
     for (int n = 0; n < outputs; ++n) {
-      const F32 w = load_part(weight + n * inputs + k, inputs - k);
+      if constexpr (outputs > 1) __builtin_prefetch(next + n * inputs + k, 0, 2);
+    }
+#pragma GCC unroll 2
+    for (int step = 0; step < steps; ++step) {
+      const int64_t at = k + step * lanes;
+      F32 w[outputs];
+#pragma GCC unroll 8
+      for (int n = 0; n < outputs; ++n) w[n] = load(weight + n * inputs + at);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
-        sums[t][n] = fma(load_part(rows.x[t] + k, inputs - k), w, sums[t][n]);
+        const F32 x = load(rows.x[t] + at);
+#pragma GCC unroll 8
+        for (int n = 0; n < outputs; ++n) sums[t][n] = fma(x, w[n], sums[t][n]);
+      }
+    }
+  }
+  for (; k < inputs; k += lanes) {
+    const int64_t left = inputs - k, count = left < lanes ? left : lanes;
+#pragma GCC unroll 8
+    for (int n = 0; n < outputs; ++n) {
+      const F32 w = load_part(weight + n * inputs + k, count);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) {
+        sums[t][n] = fma(load_part(rows.x[t] + k, count), w, sums[t][n]);
       }
     }
   }
@@ -54,14 +69,29 @@ void dot_outputs(const DotRows& rows, const W* weight, int64_t inputs, int64_t f
   }
 }
 
-template <typename W, int T>
-void dot_rows(const DotRows& rows, const W* weight, int64_t outputs, int64_t inputs) {
-  constexpr int at_once = T * 4 <= dot_accumulators ? 4 : T * 2 <= dot_accumulators ? 2 : 1;
+template <typename W, int T, int at_once>
+void dot_all(const DotRows& rows, const W* weight, int64_t outputs, int64_t inputs) {
   int64_t n = 0;
   for (; n + at_once <= outputs; n += at_once) {
-    dot_outputs<W, T, at_once>(rows, weight + n * inputs, inputs, n);
+    const W* here = weight + n * inputs;
+    const W* next = n + 2 * at_once <= outputs ? here + at_once * inputs : here;
+    dot_outputs<W, T, at_once>(rows, here, next, inputs, n);
   }
-  for (; n < outputs; ++n) dot_outputs<W, T, 1>(rows, weight + n * inputs, inputs, n);
+  for (; n < outputs; ++n) {
+    const W* here = weight + n * inputs;
+    dot_outputs<W, T, 1>(rows, here, here, inputs, n);
+  }
+}
+
+template <typename W, int T>
+void dot_rows(const DotRows& rows, const W* weight, int64_t outputs, int64_t inputs) {
+  constexpr int64_t stays_in_l1 = 12 << 10;  // beside a stream, of 32 KiB
+  constexpr int at_once = T * 8 <= dot_accumulators ? 8 : dot_accumulators / T;
+  if (T * inputs * static_cast<int64_t>(sizeof(float)) <= stays_in_l1) {
+    dot_all<W, T, 1>(rows, weight, outputs, inputs);
+  } else {
+    dot_all<W, T, at_once>(rows, weight, outputs, inputs);
+  }
 }
 
 template <typename W>
@@ -119,47 +149,54 @@ struct RoundedPairs {
 };
 #endif
 
-// to[w * width + row] for the first `wanted` rows; those beyond `rows` are zero. Bits are only moved,
-// so that a word may be a pair of bf16.
-template <typename Read, typename RowAt>
-void transpose_rows(RowAt row_at, int rows, int64_t inputs, float* to, int64_t width, int wanted) {
+// to[w * width + row] of rows[row][w], for the first `kept` rows. Bits are only moved, so that a word may
+// be a pair of bf16.
+template <typename Read, typename N>
+void transpose_rows(const N* const (&rows)[lanes], int64_t inputs, float* to, int64_t width,
+                    int kept) {
   constexpr int64_t step = lanes * Read::inputs;
   for (int64_t k = 0; k < inputs; k += step) {
-    F32 block[lanes];
-    for (int row = 0; row < lanes; ++row) {
-      block[row] = row >= rows          ? broadcast(0)
-                   : k + step <= inputs ? Read::read(row_at(row) + k)
-                                        : Read::read_part(row_at(row) + k, inputs - k);
+    const int64_t left = inputs - k;
+    F32 square[lanes];
+    if (left >= step) {
+#pragma GCC unroll 16
+      for (int row = 0; row < lanes; ++row) square[row] = Read::read(rows[row] + k);
+    } else {
+      for (int row = 0; row < lanes; ++row) square[row] = Read::read_part(rows[row] + k, left);
     }
-    transpose(block);
-    const int64_t left = (inputs - k + Read::inputs - 1) / Read::inputs;
-    const int64_t words = left < lanes ? left : lanes;
-    for (int64_t word = 0; word < words; ++word) {
-      if (wanted == lanes) {
-        store(to, block[word]);
-      } else {
-        store_part(to, block[word], wanted);
-      }
-      to += width;
+    transpose(square);
+    if (left >= step && kept == lanes) {
+#pragma GCC unroll 16
+      for (int word = 0; word < lanes; ++word) store(to + word * width, square[word]);
+    } else {
+      const int64_t rest = (left + Read::inputs - 1) / Read::inputs;
+      const int64_t words = rest < lanes ? rest : lanes;
+      for (int64_t word = 0; word < words; ++word)
+        store_part(to + word * width, square[word], kept);
     }
+    to += lanes * width;
   }
 }
 
 template <typename Read>
 void pack_x(const float* const* x, int rows, int64_t inputs, float* words) {
-  for (int row = 0; row < rows; row += lanes) {
-    const int count = rows - row < lanes ? rows - row : lanes;
-    transpose_rows<Read>([&](int i) { return x[row + i]; }, count, inputs, words + row, rows,
-                         count);
+  for (int first = 0; first < rows; first += lanes) {
+    const int count = rows - first < lanes ? rows - first : lanes;
+    const float* block[lanes];  // the last row stands in for those that are not there
+    for (int i = 0; i < lanes; ++i) block[i] = x[first + (i < count ? i : count - 1)];
+    transpose_rows<Read>(block, inputs, words + first, rows, count);
   }
 }
 
 template <typename Read, typename W>
 void pack_weight(const void* weight, int64_t stride, int rows, int64_t inputs, float* words) {
-  for (int column = 0; column < tile_columns; column += lanes) {
-    const W* first = static_cast<const W*>(weight) + column * stride;
-    transpose_rows<Read>([&](int i) { return first + i * stride; }, rows - column, inputs,
-                         words + column, tile_columns, lanes);
+  for (int first = 0; first < rows; first += lanes) {
+    const W* block[lanes];
+    for (int i = 0; i < lanes; ++i) {
+      const int row = first + i < rows ? first + i : rows - 1;
+      block[i] = static_cast<const W*>(weight) + row * stride;
+    }
+    transpose_rows<Read>(block, inputs, words + first, tile_columns, lanes);
   }
 }
 
@@ -199,6 +236,11 @@ void multiply_rows(const Tile& tile) {
 #pragma GCC unroll 16
   for (int row = 0; row < rows; ++row) {
     for (int v = 0; v < tile_vectors; ++v) sums[row][v] = broadcast(0);
+  }
+  for (int row = 0; row < rows; ++row) {  // here long before the sums are ready
+    for (int v = 0; v < tile_vectors; ++v) {
+      __builtin_prefetch(tile.out + row * tile.out_stride + v * lanes, 1);
+    }
   }
   const float* x = tile.x;
   const float* weight = tile.weight;

@@ -13,7 +13,7 @@ namespace minimax {
 inline constexpr int dot_row_limit = 8;
 
 // Outputs at a time: fastest when N is a multiple.
-inline constexpr int dot_output_step = 4;
+inline constexpr int dot_output_step = 24;
 
 // Of any instruction set.
 inline constexpr int tile_row_limit = 16;
@@ -28,7 +28,7 @@ struct DotRows {
 // before.
 struct Tile {
   const float* x;       // [words, rows]
-  const float* weight;  // [words, tile_columns], columns beyond `columns` are read but not used
+  const float* weight;  // [words, tile_columns], columns beyond the last are read, not used
   int64_t words;
   int rows;     // 1 to tile_rows
   int columns;  // 1 to tile_columns
@@ -44,7 +44,7 @@ struct TileKernels {
 
   // words[w, row] of x[row][k], rows from 1 to tile_rows; no space between w and w + 1.
   void (*pack_x)(const float* const* x, int rows, int64_t inputs, float* words);
-  // words[w, row] of weight[row * stride + k], tile_columns apart; zero for rows beyond the last.
+  // words[w, row] of weight[row * stride + k], tile_columns apart, up to tile_columns rows.
   void (*pack_weight)(const void* weight, int64_t stride, int rows, int64_t inputs, float* words);
   void (*multiply)(const Tile& tile);
 };
