@@ -25,6 +25,12 @@ inline uint64_t PairTable::hash(Symbol left, Symbol right) const {
   return fold_product(key ^ seed_, hash_factor);
 }
 
+// Three bits of a word of the filter.
+inline uint64_t PairTable::filter_bits(uint64_t hash) {
+  return uint64_t{1} << (hash >> 20 & 63) | uint64_t{1} << (hash >> 26 & 63) |
+         uint64_t{1} << (hash >> 32 & 63);
+}
+
 bool PairTable::insert(Symbol left, Symbol right, uint32_t rank) {
   const uint64_t mixed = hash(left, right);
   const size_t mask = slots_.size() - 1;
@@ -34,14 +40,14 @@ bool PairTable::insert(Symbol left, Symbol right, uint32_t rank) {
     index = (index + 1) & mask;
   }
   slots_[index] = {left, right, rank};
-  filter_[(mixed >> 38) & (filter_.size() - 1)] |= uint64_t{1} << (mixed >> 32 & 63);
+  filter_[(mixed >> 38) & (filter_.size() - 1)] |= filter_bits(mixed);
   return true;
 }
 
 inline uint32_t PairTable::find(Symbol left, Symbol right) const {
   const uint64_t mixed = hash(left, right);
-  const uint64_t bits = filter_[(mixed >> 38) & (filter_.size() - 1)];
-  if (!(bits >> (mixed >> 32 & 63) & 1)) return no_rank;
+  const uint64_t bits = filter_bits(mixed);
+  if ((filter_[(mixed >> 38) & (filter_.size() - 1)] & bits) != bits) return no_rank;
   const size_t mask = slots_.size() - 1;
   for (size_t index = mixed & mask;; index = (index + 1) & mask) {
     const Slot& slot = slots_[index];
@@ -104,6 +110,7 @@ void Bpe::number_symbols(std::span<const Merge> merges, std::string_view source)
   Numbering numbering(ids_);
   for (const int32_t id : byte_ids) numbering.of(id);
   is_orderly_ = ids_.size() == byte_count;
+  known_.reserve(byte_count + merges.size());
   known_.resize(byte_count);
   for (const Merge& merge : merges) products_.push_back(numbering.of(merge.product));
   for (uint32_t rank = 0; rank < merges.size(); ++rank) {
@@ -180,17 +187,21 @@ inline std::optional<size_t> Bpe::search(std::string_view piece, std::span<Symbo
   const auto is_dead = [&](size_t place) { return dead_ends[place / 64] >> (place % 64) & 1; };
   size_t count = 0;
   size_t at = 0;
-  Symbol next = trie_.longest(piece);
+  TokenTrie::Match next = trie_.longest(piece);
+  const auto take_shorter = [&](Symbol symbol) {
+    next.token = known_[symbol].next_shorter;
+    if (next.token != TokenTrie::none) next.size_bytes = known_[next.token].size_bytes;
+  };
+  const auto fits = [&] {
+    return !is_dead(at + next.size_bytes) &&
+           (count == 0 || stay_apart(found[count - 1], next.token, PairTable::no_rank, steps));
+  };
   while (steps < step_limit) {
-    const auto fits = [&](Symbol symbol) {
-      return !is_dead(at + known_[symbol].size_bytes) &&
-             (count == 0 || stay_apart(found[count - 1], symbol, PairTable::no_rank, steps));
-    };
-    while (next != TokenTrie::none && !fits(next)) next = known_[next].next_shorter;
+    while (next.token != TokenTrie::none && !fits()) take_shorter(next.token);
     steps += 1;
-    if (next != TokenTrie::none) {
-      found[count++] = next;
-      at += known_[next].size_bytes;
+    if (next.token != TokenTrie::none) {
+      found[count++] = next.token;
+      at += next.size_bytes;
       if (at == piece.size()) return count;
       next = trie_.longest(piece.substr(at));
     } else {
@@ -198,7 +209,7 @@ inline std::optional<size_t> Bpe::search(std::string_view piece, std::span<Symbo
       dead_ends[at / 64] |= uint64_t{1} << (at % 64);
       const Symbol last = found[--count];
       at -= known_[last].size_bytes;
-      next = known_[last].next_shorter;
+      take_shorter(last);
     }
   }
   return std::nullopt;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/large_pages.h"
 #include "tokenizer/string_list.h"
 #include "tokenizer/token_trie.h"
 
@@ -41,9 +42,10 @@ class PairTable {
     uint32_t rank = no_rank;
   };
   uint64_t hash(Symbol left, Symbol right) const;
+  static uint64_t filter_bits(uint64_t hash);
 
-  std::vector<Slot> slots_;
-  std::vector<uint64_t> filter_;  // one bit a pair: most pairs asked for are not there
+  LargeVector<Slot> slots_;
+  std::vector<uint64_t> filter_;  // three bits a pair: most pairs asked for are not there
   uint64_t seed_;
 };
 
@@ -98,7 +100,7 @@ class Bpe {
     Symbol next_shorter = TokenTrie::none;  // as TokenTrie::next_shorter
   };
   bool is_orderly_ = false;
-  std::vector<Known> known_;  // by symbol
+  LargeVector<Known> known_;  // by symbol
   TokenTrie trie_;            // of the symbols that merging their own bytes leads to
 };
 

@@ -13,6 +13,7 @@ namespace minimax {
 namespace {
 
 constexpr size_t short_key_limit = 8;
+constexpr size_t questions_at_once = 16;
 
 AddedTokenMatcher matcher_of(const Vocabulary& vocabulary, bool normalized) {
   std::vector<AddedToken> tokens;
@@ -49,11 +50,17 @@ void PieceTable::insert(int32_t id) {
   slots_[index] = {key, static_cast<uint32_t>(piece.size()), id};
 }
 
-inline int32_t PieceTable::find(std::string_view piece) const {
+inline PieceTable::Question PieceTable::ask(std::string_view piece) const {
   const uint64_t key = key_of(piece);
-  for (size_t index = first_index(key, piece.size());; index = (index + 1) & (slots_.size() - 1)) {
+  const Question question = {piece, key, first_index(key, piece.size())};
+  __builtin_prefetch(&slots_[question.index]);
+  return question;
+}
+
+inline int32_t PieceTable::answer(const Question& question) const {
+  for (size_t index = question.index;; index = (index + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[index];
-    if (slot.id == no_token || is_piece(slot, key, piece)) return slot.id;
+    if (slot.id == no_token || is_piece(slot, question.key, question.piece)) return slot.id;
   }
 }
 
@@ -121,17 +128,25 @@ void BpeTokenizer::encode_between(const AddedTokenMatcher& matcher, const AddedT
 
 void BpeTokenizer::encode_ordinary(std::string_view text, std::vector<int32_t>& ids) const {
   std::vector<size_t> ends;
+  ends.reserve(text.size() / 4);  // a guess that saves copies
   vocabulary_.pretokenizer.split(text, ends);
+  PieceTable::Question questions[questions_at_once];
   size_t start = 0;
-  for (const size_t stop : ends) {
-    const std::string_view piece = text.substr(start, stop - start);
-    const int32_t whole = whole_pieces_.find(piece);
-    if (whole != PieceTable::no_token) {
-      ids.push_back(whole);
-    } else {
-      bpe_.encode(piece, ids);
+  for (size_t first = 0; first < ends.size(); first += questions_at_once) {
+    const size_t count = std::min(questions_at_once, ends.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t stop = ends[first + i];
+      questions[i] = whole_pieces_.ask(text.substr(start, stop - start));
+      start = stop;
     }
-    start = stop;
+    for (size_t i = 0; i < count; ++i) {
+      const int32_t whole = whole_pieces_.answer(questions[i]);
+      if (whole != PieceTable::no_token) {
+        ids.push_back(whole);
+      } else {
+        bpe_.encode(questions[i].piece, ids);
+      }
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/large_pages.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -25,7 +26,16 @@ class PieceTable {
 
   PieceTable(const StringList& token_bytes, size_t piece_count);
   void insert(int32_t id);
-  int32_t find(std::string_view piece) const;
+
+  // A question on its way: the table is larger than the caches, and asking several before the first
+  // answer is wanted hides most of the wait.
+  struct Question {
+    std::string_view piece;
+    uint64_t key;
+    size_t index;
+  };
+  Question ask(std::string_view piece) const;
+  int32_t answer(const Question& question) const;
 
  private:
   struct Slot {
@@ -38,7 +48,7 @@ class PieceTable {
   bool is_piece(const Slot& slot, uint64_t key, std::string_view piece) const;
 
   const StringList& token_bytes_;
-  std::vector<Slot> slots_;
+  LargeVector<Slot> slots_;
   uint64_t seed_;
 };
 

@@ -85,19 +85,22 @@ inline const TokenTrie::Node* TokenTrie::child(const Node& node, char byte) cons
     return fits ? &nodes_[node.first_child] : nullptr;
   }
   const uint8_t* const labels = labels_.data() + node.first_child;
+  // Where all continuation bytes of a script are there, the place needs no search.
+  const size_t guess = static_cast<uint8_t>(label - node.first_label);
+  if (guess < node.child_count && labels[guess] == label) return &nodes_[node.first_child + guess];
   const void* const at = std::memchr(labels, label, node.child_count);
   if (!at) return nullptr;
   return &nodes_[node.first_child + static_cast<size_t>(static_cast<const uint8_t*>(at) - labels)];
 }
 
-uint32_t TokenTrie::longest(std::string_view text) const {
+TokenTrie::Match TokenTrie::longest(std::string_view text) const {
   // The root has a child for every byte, and each of them is a token.
   const Node* node = &nodes_[nodes_[0].first_child + static_cast<uint8_t>(text[0])];
-  uint32_t found = node->token;
+  Match found = {node->token, 1};
   for (size_t i = 1; i < text.size(); ++i) {
     node = child(*node, text[i]);
     if (!node) break;
-    if (node->token != none) found = node->token;
+    if (node->token != none) found = {node->token, i + 1};
   }
   return found;
 }

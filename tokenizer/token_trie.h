@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/large_pages.h"
 #include "tokenizer/string_list.h"
 
 namespace minimax {
@@ -21,8 +22,12 @@ class TokenTrie {
   // them.
   TokenTrie(const StringList& tokens, const std::vector<bool>& included);
 
+  struct Match {
+    uint32_t token;
+    size_t size_bytes;
+  };
   // The longest token at the start of a text that is not empty.
-  uint32_t longest(std::string_view text) const;
+  Match longest(std::string_view text) const;
   // The next shorter token at the start of every text that begins with this one; none after a byte.
   uint32_t next_shorter(uint32_t token) const { return shorter_[token]; }
 
@@ -40,7 +45,7 @@ class TokenTrie {
 
   // Children of a node lie together, by label; what is below them follows, so that a long word's nodes
   // are neighbours.
-  std::vector<Node> nodes_;
+  LargeVector<Node> nodes_;
   std::vector<uint8_t> labels_;  // by node: the byte that leads to it
   std::vector<uint32_t> shorter_;
 };
