@@ -83,7 +83,8 @@ void product_tile(const Product<Right>& p, int64_t row, int64_t column) {
   }
 }
 
-// All rows from `row` on, R at a time and then fewer, of one panel of columns: it stays in the cache.
+// All rows from `row` on, R at a time and then fewer, of one panel of columns, which stays in the
+// cache.
 template <int R, int C, Layout layout, Width width, typename Right>
 void product_panel(const Product<Right>& p, int64_t row, int64_t column) {
   for (; row + R <= p.rows; row += R) product_tile<R, C, layout, width>(p, row, column);
@@ -122,8 +123,8 @@ void product_of_columns(const Product<float>& p) {
   product_by_rows<most_rows, Layout::columns>(p);
 }
 
-// out[query .. query + Q, key .. key + lanes / Q): one vector of sums. Keys past the last are read as
-// the last and forgotten.
+// out[query .. query + Q, key .. key + lanes / Q): one vector of sums. Keys past the last are read
+// as the last and forgotten.
 template <int Q, typename Key>
 void dots_tile(const Dots<Key>& d, int64_t query, int64_t key) {
   constexpr int K = lanes / Q;

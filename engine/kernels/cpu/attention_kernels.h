@@ -57,10 +57,10 @@ struct Transposition {
   int64_t out_step;
 };
 
-// A block of scores enters a running softmax. Row i sees its first visible + i / rows_per_token keys:
+// A block of scores enters a running softmax. Row i sees the first visible + i / rows_per_token:
 //
 //   largest' = max(largest, scores);  keep = exp(largest - largest')
-//   scores   = exp(scores - largest'), 0 for keys it does not see;  sum = keep * sum + sum of scores
+//   scores   = exp(scores - largest'), 0 where it does not see;  sum = keep * sum + sum of scores
 struct SoftmaxBlock {
   float* scores;  // [rows, keys]
   int64_t score_step;

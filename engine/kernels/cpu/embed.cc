@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Rows of the embedding table on the CPU.
 #include <cassert>
 #include <cstring>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Lightning attention on the CPU: walks the new tokens of each head in blocks, and folds them.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -157,7 +158,8 @@ class HeadWalk {
     }
   }
 
-  // out = keep * out + sum over j of exp(-slope * (i - j)) (q_i . k_j) v_j, for tokens j from `key` on.
+  // out = keep * out + sum over j of exp(-slope * (i - j)) (q_i . k_j) v_j, for the tokens j of the
+  // run, which begins at `key`.
   void add_run(const Run& run, int64_t key, const float* keep) {
     const int64_t start = first_ / block * block;
     const bool same_block = key >= start;

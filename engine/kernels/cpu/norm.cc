@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The three norms on the CPU, row by row.
 #include "engine/kernels/cpu/cpu_backend.h"
 #include "engine/kernels/cpu/row_kernels.h"
 #include "engine/kernels/cpu/share_out.h"

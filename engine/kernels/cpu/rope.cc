@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Rotary embedding on the CPU.
 #include <cassert>
 #include <cmath>
 

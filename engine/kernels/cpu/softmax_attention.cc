@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Softmax attention on the CPU: tiles of queries against pages of keys and values.
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -24,8 +25,8 @@ constexpr int64_t short_block = 64;   // keys that a tile meets at a time
 constexpr int64_t long_block = 256;   // the same for tiles of up to a quarter of tile_rows
 constexpr int64_t column_group = 32;  // keys that lie side by side when taken by columns
 
-// A sequence of a few new tokens behind many old ones is cut into segments of keys, so that all threads
-// can help. Cuts follow from the lengths alone: results do not depend on the number of threads.
+// A sequence of a few new tokens behind many old ones is cut into segments of keys, so that all
+// threads can help. Cuts follow from the lengths alone: results do not depend on the number of threads.
 constexpr int64_t split_tokens = 8;
 constexpr int64_t segment_keys = 1024;  // at least
 constexpr int64_t most_segments = 32;
@@ -38,7 +39,8 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// The softmax of rows as far as it got: exp(scores - largest) * values, summed, and the sum of weights.
+// The softmax of rows as far as it got: exp(scores - largest) * values, summed, and those weights
+// summed.
 struct Partial {
   float* values;   // [rows, D]
   float* largest;  // [rows]

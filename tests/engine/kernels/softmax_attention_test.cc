@@ -86,8 +86,8 @@ class Sequence {
 
   float stored(float x) const { return layout.dtype == DType::bf16 ? to_f32(to_bf16(x)) : x; }
 
-  // What token t's query head h attends to; `size` is what it would be if no two terms had different
-  // signs.
+  // What query head h of token t attends to; `size` is what it would be if no two terms had
+  // different signs.
   struct Expected {
     std::vector<double> out;   // [D]
     std::vector<double> size;  // [D]
