@@ -26,7 +26,7 @@ constexpr int64_t long_block = 256;   // the same for tiles of up to a quarter o
 constexpr int64_t column_group = 32;  // keys that lie side by side when taken by columns
 
 // A sequence of a few new tokens behind many old ones is cut into segments of keys, so that all
-// threads can help. Cuts follow from the lengths alone: results do not depend on the number of threads.
+// threads can help. Cuts follow from the lengths alone: results do not depend on how many threads.
 constexpr int64_t split_tokens = 8;
 constexpr int64_t segment_keys = 1024;  // at least
 constexpr int64_t most_segments = 32;
