@@ -46,7 +46,7 @@ void Model::check_tokens(std::span<const int32_t> tokens) const {
   }
 }
 
-// The released configs name no end; the chat templates write <end_of_sentence> (spec §6).
+// The released configs name no end; the chat templates write <end_of_sentence> (docs/model.md §6).
 void Model::find_stop_tokens() {
   stop_tokens_ = engine_->config().stop_tokens;
   if (tokenizer_) {

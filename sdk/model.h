@@ -36,7 +36,7 @@ class Model {
   std::optional<int32_t> stop_token() const { return stop_token_; }
   bool is_stop(int32_t token) const;
   // Ids that must never be sampled, ascending: undefined ones, and those with an all-zero embedding
-  // (spec §4.4).
+  // (docs/model.md §6).
   const std::vector<int32_t>& suppressed() const { return suppressed_; }
   bool is_suppressed(int32_t token) const;
   // Sessions say that they are there, for minimax_engine_get_memory.

@@ -35,8 +35,8 @@ class Decoder {
   //
   //   ids     [T]     i32
   //   hidden  [T, W]  act   out: after the final norm, what logits are made of
-  // Residuals follow DeepNorm (spec §2.2): what is added is the normed input u of a sub-layer, scaled;
-  // the sum is needed only through the next norm, so the two are one operation.
+  // Residuals follow DeepNorm (docs/model.md §2): what is added is the normed input u of a sub-layer,
+  // scaled; the sum is needed only through the next norm, so the two are one operation.
   void forward(Step& step, const Tensor& ids, const Tensor& hidden) const;
 
   // logits [R, V] f32 of some rows of hidden [R, W].

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lightning attention of a layer: projections, the scan, norm and gate (spec: MiniMax-01 report
-// §2.2; the released modeling file).
+// The lightning attention of a layer: projections, the scan, norm and gate (docs/model.md §4).
 #pragma once
 
 #include "engine/model/config.h"

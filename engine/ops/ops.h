@@ -33,7 +33,7 @@ void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation 
             const Tensor& out);
 
 // logits[t, v] = sum over k of x[t, k] * weight[v, k], never rounded below f32 products and sums
-// (spec §2.6).
+// (docs/model.md §6).
 //
 //   x       [T, K]  act
 //   logits  [T, V]  f32
@@ -43,9 +43,11 @@ void logits(Backend& backend, const Tensor& x, const Weight& weight, const Tenso
 //
 //   x, out  [T, W]  act   in place allowed
 //   weight  [W]     f32
-void rms_norm(Backend& backend, const Tensor& x, const Tensor& weight, float eps, const Tensor& out);
+void rms_norm(Backend& backend, const Tensor& x, const Tensor& weight, float eps,
+              const Tensor& out);
 
-// DeepNorm's residual and the norm that follows it (spec §2.2): the sum itself is needed nowhere.
+// DeepNorm's residual and the norm that follows it (docs/model.md §2): the sum itself is needed
+// nowhere.
 //
 //   out = rms_norm(scale.residual * x + scale.branch * y, weight, eps)
 //
@@ -54,14 +56,15 @@ void rms_norm(Backend& backend, const Tensor& x, const Tensor& weight, float eps
 void residual_rms_norm(Backend& backend, const Tensor& x, const Tensor& y, ResidualScale scale,
                        const Tensor& weight, float eps, const Tensor& out);
 
-// out = rms_norm(x, weight, eps) * sigmoid(gate): one norm over all heads, then the gate (spec §2.4).
+// out = rms_norm(x, weight, eps) * sigmoid(gate): one norm over all heads, then the gate
+// (docs/model.md §4).
 //
 //   x, gate, out  [T, H * D]  act   out may be x
 //   weight        [H * D]     f32
 void gated_rms_norm(Backend& backend, const Tensor& x, const Tensor& gate, const Tensor& weight,
                     float eps, const Tensor& out);
 
-// Rotates the first R of each head's D numbers, paired (j, j + R/2), in place (spec §2.3):
+// Rotates the first R of each head's D numbers, paired (j, j + R/2), in place (docs/model.md §3):
 //
 //   angle = position(t) * theta^(-2j / R)          for j in 0 .. R/2
 //   x[j], x[j + R/2] = x[j] cos - x[j + R/2] sin,  x[j + R/2] cos + x[j] sin
@@ -70,7 +73,8 @@ void gated_rms_norm(Backend& backend, const Tensor& x, const Tensor& gate, const
 //   sequences  together the T rows, in order; they give each row its position
 void rope(Backend& backend, const Tensor& x, std::span<const SequenceSpan> sequences, Rope rope);
 
-// Lightning attention (spec §2.4): T new tokens of S sequences, every head, against the states.
+// Lightning attention (docs/model.md §4): T new tokens of S sequences, every head, against the
+// states.
 //
 //   for each token t:  S[h]       = exp(-slope[h]) * S[h] + outer(k[t, h], v[t, h])
 //                      out[t, h]  = q[t, h] * S[h]
@@ -91,7 +95,8 @@ void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slop
 void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout& layout,
               std::span<const KvSequence> sequences);
 
-// Causal softmax attention over pages (spec §2.3); the new tokens' keys and values are already there.
+// Causal softmax attention over pages (docs/model.md §3); the new tokens' keys and values are already
+// there.
 //
 //   out[t, h] = sum over j <= position(t) of softmax_j(scale * q[t, h] . k[j, h / (H / G)]) * v[j, ...]
 //
@@ -99,8 +104,8 @@ void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout
 void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
                        std::span<const KvSequence> sequences, const Tensor& out);
 
-// Routing (spec §2.5): r = weight * x in f32; the E largest (the lower index of equals), softmax over
-// those E, largest first.
+// Routing (docs/model.md §5): r = weight * x in f32; the E largest (the lower index of equals),
+// softmax over those E, largest first.
 //
 //   x        [T, W]  act
 //   weight   [X, W]  f32 or bf16
