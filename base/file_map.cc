@@ -17,8 +17,9 @@ namespace {
 
 class Descriptor {
  public:
+  // Does not wait for the other end of a pipe, which is refused later.
   explicit Descriptor(const std::filesystem::path& path)
-      : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+      : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~Descriptor() {
     if (number_ >= 0) ::close(number_);
   }
@@ -75,6 +76,11 @@ void FileMap::will_need(size_t offset, size_t size) const {
   const size_t page = 4096, start = offset / page * page;
   const size_t end = offset + std::min(size, size_ - offset);
   ::madvise(const_cast<std::byte*>(data_) + start, end - start, MADV_WILLNEED);
+}
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::status(path, ignored).type() != std::filesystem::file_type::not_found;
 }
 
 std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes) {

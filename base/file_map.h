@@ -31,6 +31,9 @@ class FileMap {
   size_t size_ = 0;
 };
 
+// False only when there is nothing. What cannot be looked at is there: opening it says why.
+bool is_there(const std::filesystem::path& path);
+
 // The whole of a small file as text. MINIMAX_BAD_FILE when it is larger than limit_bytes;
 // MINIMAX_NOT_FOUND or MINIMAX_IO_ERROR as above.
 std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes);

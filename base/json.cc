@@ -16,6 +16,9 @@ AnyJson parse(std::string_view content, std::string_view source, minimax_status 
     if (depth > max_depth) fail(status, source, ": nests deeper than ", max_depth);
     return true;
   };
+  // The parser takes a zero byte for the end of its input.
+  const size_t zero = content.find('\0');
+  if (zero != content.npos) fail(status, source, ": not valid JSON at byte ", zero + 1);
   try {
     return AnyJson::parse(content.begin(), content.end(), watch);
   } catch (const typename AnyJson::parse_error& error) {
@@ -25,7 +28,24 @@ AnyJson parse(std::string_view content, std::string_view source, minimax_status 
   }
 }
 
+// Not deeper than a text may nest.
+void take_apart(Json& json) noexcept {
+  if (json.is_array()) {
+    auto& items = json.get_ref<Json::array_t&>();
+    for (Json& item : items) take_apart(item);
+    items.clear();
+  } else if (json.is_object()) {
+    auto& members = json.get_ref<Json::object_t&>();
+    for (auto& [name, value] : members) take_apart(value);
+    members.clear();
+  }
+}
+
 }  // namespace
+
+JsonTree::~JsonTree() {
+  take_apart(json_);
+}
 
 Json parse_json(std::string_view content, std::string_view source, minimax_status status) {
   return parse<Json>(content, source, status);

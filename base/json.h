@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "minimax.h"
 
@@ -16,6 +17,26 @@ namespace minimax {
 using Json = nlohmann::json;
 // Keeps members in the order of the text. Finding one is linear: for small texts of callers only.
 using OrderedJson = nlohmann::ordered_json;
+
+// Owns what was parsed. The destructor of Json takes memory for values within values, and ends the
+// program when there is none; this one empties them from within first.
+class JsonTree {
+ public:
+  JsonTree() = default;
+  explicit JsonTree(Json&& json) noexcept : json_(std::move(json)) {}
+  JsonTree(JsonTree&& other) noexcept : json_(std::move(other.json_)) {}
+  JsonTree& operator=(JsonTree&& other) noexcept {
+    json_.swap(other.json_);
+    return *this;
+  }
+  ~JsonTree();
+
+  operator const Json&() const { return json_; }
+  Json& value() { return json_; }
+
+ private:
+  Json json_;
+};
 
 // Parses UTF-8 JSON text. `source` names it in errors ("config.json"). Fails with `status` when the
 // text is not JSON, is not valid UTF-8, or nests deeper than 64. Of members with

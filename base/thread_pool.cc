@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #endif
 
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -38,16 +39,22 @@ ThreadPool::ThreadPool(int thread_count) {
   workers_.reserve(static_cast<size_t>(thread_count - 1));
   try {
     for (int i = 1; i < thread_count; ++i) workers_.emplace_back([this, i] { worker_main(i); });
+  } catch (const std::system_error& error) {
+    const size_t started = workers_.size();
+    end_workers();
+    fail(MINIMAX_OUT_OF_MEMORY, "the system starts ", started + 1, " of ", thread_count,
+         " threads: ", error.code().message(), " (thread_count)");
   } catch (...) {
-    stop_ = true;
-    ++generation_;
-    generation_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    end_workers();
     throw;
   }
 }
 
 ThreadPool::~ThreadPool() {
+  end_workers();
+}
+
+void ThreadPool::end_workers() noexcept {
   stop_ = true;
   ++generation_;
   generation_.notify_all();

@@ -17,7 +17,7 @@ namespace minimax {
 // after construction. Idle threads spin for a few microseconds, then sleep.
 class ThreadPool {
  public:
-  // thread_count 1 or more. Throws std::system_error when threads cannot be started.
+  // thread_count 1 or more. MINIMAX_OUT_OF_MEMORY when the system starts no more threads.
   explicit ThreadPool(int thread_count);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -45,6 +45,7 @@ class ThreadPool {
  private:
   using Call = void (*)(const void* context, int64_t index, int thread);
   void run(int64_t count, Call call, const void* context);
+  void end_workers() noexcept;
   void work(int thread) noexcept;
   void worker_main(int thread) noexcept;
 

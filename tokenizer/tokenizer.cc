@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file_map.h"
 #include "base/json.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/sentencepiece_vocabulary.h"
@@ -15,16 +16,11 @@ namespace {
 
 constexpr size_t config_limit_bytes = size_t{16} << 20;
 
-bool is_there(const std::filesystem::path& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
-
 // null when the folder has none.
-Json read_config(const std::filesystem::path& folder) {
+JsonTree read_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "tokenizer_config.json";
-  if (!is_there(path)) return nullptr;
-  Json config = parse_json_file(path, config_limit_bytes);
+  if (!is_there(path)) return JsonTree();
+  JsonTree config(parse_json_file(path, config_limit_bytes));
   JsonObject(config, path.string());  // refuses what is no object
   return config;
 }
@@ -62,7 +58,7 @@ std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& folder) 
   const std::filesystem::path json = folder / "tokenizer.json";
   const std::filesystem::path vocab = folder / "vocab.json";
   const std::filesystem::path merges = folder / "merges.txt";
-  const Json config = read_config(folder);
+  const JsonTree config = read_config(folder);
   std::string chat = chat_template_of(config, (folder / "tokenizer_config.json").string());
   if (is_there(json)) {
     return std::make_unique<BpeTokenizer>(Vocabulary::read_tokenizer_json(json), std::move(chat));

@@ -120,7 +120,7 @@ class Reader : public nlohmann::json_sax<Json> {
     return true;
   }
   Json* put(Json node) {
-    if (nodes_.empty()) return &(out_.rest = std::move(node));
+    if (nodes_.empty()) return &(out_.rest.value() = std::move(node));
     Json& parent = *nodes_.back();
     if (parent.is_object()) return &(parent[keys_.back()] = std::move(node));
     parent.push_back(std::move(node));

@@ -13,7 +13,7 @@
 namespace minimax {
 
 struct VocabularyJson {
-  Json rest;  // the document without the two lists
+  JsonTree rest;  // the document without the two lists
   bool has_tokens = false;
   bool has_merges = false;
   StringList tokens;         // members of model.vocab, as spelled

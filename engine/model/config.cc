@@ -229,9 +229,9 @@ void read_text_model(const JsonObject& config, ModelConfig& model) {
 
 // What a folder's generation_config.json says about stopping goes before config.json.
 void read_generation_config(const fs::path& path, ModelConfig& model) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return;
-  const Json json = parse_json(read_text_file(path, config_limit_bytes), "generation_config.json");
+  if (!is_there(path)) return;
+  const JsonTree json(
+      parse_json(read_text_file(path, config_limit_bytes), "generation_config.json"));
   const std::vector<int32_t> of_config = std::move(model.stop_tokens);
   model.stop_tokens.clear();
   read_stop_tokens(JsonObject(json, "generation_config.json"), model);
@@ -255,7 +255,7 @@ int64_t ModelConfig::lightning_layer_count() const {
 }
 
 ModelConfig parse_config(std::string_view json, std::string_view source) {
-  const Json parsed = parse_json(json, source);
+  const JsonTree parsed(parse_json(json, source));
   const JsonObject top(parsed, source);
   ModelConfig model;
   model.model_name = read_model_name(top);

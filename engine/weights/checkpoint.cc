@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <system_error>
 
 #include "base/error.h"
 #include "engine/weights/json_walker.h"
@@ -110,11 +109,6 @@ class IndexWalker final : public JsonWalker {
   Member member_ = Member::ignored;
   bool has_map_ = false;
 };
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 [[noreturn]] void fail_missing(const fs::path& folder, std::span<const std::string> missing,
                                size_t file_count) {

@@ -15,6 +15,9 @@ constexpr size_t shown_limit = 200;
 
 void JsonWalker::walk(std::string_view text) {
   depth_ = 0;
+  // The parser takes a zero byte for the end of its input.
+  const size_t zero = text.find('\0');
+  require_file(zero == text.npos, source_, ": not valid JSON at byte ", zero + 1);
   Json::sax_parse(text.begin(), text.end(), static_cast<Json::json_sax_t*>(this));
 }
 
