@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -166,6 +167,7 @@ class Search {
     int found = match(from, PCRE2_NO_UTF_CHECK);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
     if (found == PCRE2_ERROR_NOMATCH) return {text_.size(), text_.size()};
+    if (found == PCRE2_ERROR_NOMEMORY) throw std::bad_alloc();
     if (found < 0) {
       fail(MINIMAX_UNSUPPORTED, source_, ": the pattern gives up on this text at byte ", from, ": ",
            error_text(found));
@@ -198,6 +200,7 @@ struct PatternSplitter::Matcher {
     code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
                              &error, &place, nullptr));
+    if (!code && error == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
     require_file(code != nullptr, source, ": the pattern is wrong near byte ", place, ": ",
                  error_text(error));
     // Without memory for it or on a processor it does not know, PCRE2 interprets.

@@ -183,6 +183,9 @@ const PythonJson* PythonJson::find(std::string_view name) const {
 PythonJson parse_python_json(std::string_view text, std::string_view source) {
   require(text.size() <= bytes_limit, source, ": ", text.size(), " bytes of JSON, at most ",
           bytes_limit);
+  // The parser takes a zero byte for the end of its input.
+  const size_t zero = text.find('\0');
+  require(zero == text.npos, source, ": not valid JSON at byte ", zero + 1);
   Builder builder(source);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
