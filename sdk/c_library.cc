@@ -10,6 +10,7 @@
 #include "minimax.h"
 #include "sdk/guard.h"
 #include "sdk/structs.h"
+#include "tokenizer/utf8.h"
 
 #ifndef MINIMAX_SOURCE_ID
 #define MINIMAX_SOURCE_ID "unknown"
@@ -36,13 +37,17 @@ bool has_feature(std::string_view name) {
 }  // namespace
 
 void set_last_error(std::string_view sentence) noexcept {
-  size_t size = std::min(sentence.size(), sentence_limit - 1);
-  // Not within a character: step back over its continuation bytes.
-  while (size < sentence.size() && size > 0 &&
-         (static_cast<unsigned char>(sentence[size]) & 0xc0) == 0x80) {
-    --size;
+  const char* const end = sentence.data() + sentence.size();
+  size_t size = 0;
+  for (const char* at = sentence.data(); at < end;) {
+    const CodePoint point = decode_utf8(at, end);
+    if (size + point.size >= sentence_limit) break;
+    const bool is_shown =
+        point.value != not_a_character && point.value >= 0x20 && point.value != 0x7f;
+    std::memcpy(the_sentence + size, is_shown ? at : "?", is_shown ? point.size : 1);
+    size += is_shown ? point.size : 1;
+    at += point.size;
   }
-  std::memcpy(the_sentence, sentence.data(), size);
   the_sentence[size] = '\0';
 }
 

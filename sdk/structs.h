@@ -22,11 +22,14 @@ void init_struct(Struct* target) noexcept {
   target->struct_size = sizeof *target;
 }
 
+// More than any version will have: whoever says so did not call _init.
+constexpr size_t struct_size_limit = 65536;
+
 // A struct of any version: its size is there, and nothing is set that this library does not know.
 template <typename Struct>
 void check_struct_size(const Struct* given, std::string_view name) {
-  require(given->struct_size >= sizeof(size_t), name, ".struct_size is ", given->struct_size,
-          ": call its _init function first");
+  require(given->struct_size >= sizeof(size_t) && given->struct_size <= struct_size_limit, name,
+          ".struct_size is ", given->struct_size, ": call its _init function first");
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (size_t i = sizeof *given; i < given->struct_size; ++i) {
     if (bytes[i] != 0) {
