@@ -8,6 +8,7 @@
 #include <cxxopts.hpp>
 #include <fstream>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 #include "samples/bench_engine.h"
@@ -165,6 +166,9 @@ int run(int argc, char** argv) {
       fputs(options.notice->c_str(), stdout);
     } else {
       run_mode(options);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+      throw std::runtime_error("standard output cannot be written");
     }
     return 0;
   } catch (const cxxopts::exceptions::exception& error) {

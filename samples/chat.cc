@@ -2,6 +2,7 @@
 // minimax-chat: asks a model once, or talks with it. Answers go to stdout, all else to stderr.
 #include <cstdio>
 #include <cxxopts.hpp>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,7 @@ void show_reason(int32_t stop_reason) {
 Answer ask(Conversation& conversation, const std::string& message, bool quiet) {
   const Answer answer = conversation.ask(message, show_text);
   show_text("\n");
+  if (ferror(stdout)) throw std::runtime_error("standard output cannot be written");
   show_reason(answer.stop_reason);
   if (!quiet) show_speeds(answer);
   return answer;
@@ -145,7 +147,6 @@ class Dialogue {
 
   void take_message(const std::string& message) {
     const Answer answer = ask(conversation_, message, quiet_);
-    if (ferror(stdout)) return leave(kFailed);
     if (answer.stop_reason != MINIMAX_STOP_CANCELLED) return;
     interrupts_in_a_row_ = 1;
     interrupt::clear();
@@ -183,7 +184,6 @@ int answer_once(Conversation& conversation, const std::string& prompt, bool quie
   const std::string message = prompt == "-" ? LineReader().rest() : prompt;
   if (interrupt::is_pending()) return kInterrupted;
   const Answer answer = ask(conversation, message, quiet);
-  if (ferror(stdout)) return kFailed;
   return answer.stop_reason == MINIMAX_STOP_CANCELLED ? kInterrupted : kDone;
 }
 

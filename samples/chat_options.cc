@@ -12,7 +12,7 @@ cxxopts::Options describe() {
   cxxopts::Options options("minimax-chat",
                            "Talks with a MiniMax-01 model. With a prompt it answers once; without "
                            "one it reads\nmessages from standard input, a line each.\n");
-  options.positional_help("[PROMPT]");
+  options.positional_help("[PROMPT]").show_positional_help();
   auto add = options.add_options("");
   add("m,model", "folder of the model",
       cxxopts::value<std::string>()->default_value("models/demo"));

@@ -126,7 +126,7 @@ class Modes(unittest.TestCase):
         self.assertIn("n_prompt", answers[2]["error"])
 
     def test_writes_logits(self):
-        """600 tokens are more than a piece: the rows go on without a seam, whatever the pieces."""
+        """600 tokens are more than a piece: there is a row for each all the same."""
         with tempfile.TemporaryDirectory() as folder:
             tokens, out = os.path.join(folder, "tokens.i32"), os.path.join(folder, "logits.f32")
             with open(tokens, "wb") as f:
@@ -141,8 +141,8 @@ class Modes(unittest.TestCase):
 
 
 class Failures(unittest.TestCase):
-    def check(self, code, word, *arguments):
-        done = run(*arguments)
+    def check(self, code, word, *arguments, **more):
+        done = run(*arguments, **more)
         self.assertEqual(done.returncode, code)
         self.assertTrue(done.stderr.startswith("minimax-bench: "), done.stderr)
         self.assertIn(word, done.stderr)
@@ -157,6 +157,10 @@ class Failures(unittest.TestCase):
     def test_what_the_library_refuses(self):
         self.check(1, "no/such/model", "-m", "no/such/model")
         self.check(1, "9000", "-m", MODEL, "-ub", "9000")
+
+    def test_a_disk_that_is_full(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            self.check(1, "standard output", "-m", MODEL, "-p", "4", "-n", "0", "-r", "1", stdout=full)
 
     def test_json_is_closed_after_a_failure(self):
         done = run("-m", MODEL, "-m", "no/such/model", "-p", "4", "-n", "0", "-r", "1", "-o", "json")

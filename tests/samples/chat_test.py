@@ -82,8 +82,13 @@ class Failures(unittest.TestCase):
     def test_a_prompt_that_does_not_fit(self):
         self.check(chat("--context", "4", "-p", QUESTION), 1, "4")
 
+    def test_a_disk_that_is_full(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = chat("-p", QUESTION, stdout=full)
+        self.assertEqual((done.returncode, done.stderr), (1, "minimax-chat: standard output cannot be written\n"))
+
     def test_help_and_version(self):
-        self.assertIn("--top-p", run("--help").stdout)
+        self.assertIn("--prompt", run("--help").stdout)
         self.assertRegex(run("--version").stdout, r"^minimax-chat \d+\.\d+\.\d+ \(.+\)\n$")
 
 

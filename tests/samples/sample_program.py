@@ -8,11 +8,12 @@ PROGRAM, MODEL = sys.argv[1:3]
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
 
-def run(*arguments, stdin="", timeout=300):
+def run(*arguments, stdin="", stdout=subprocess.PIPE, timeout=300):
     """The finished process, its output as text."""
     stdin = stdin if isinstance(stdin, bytes) else stdin.encode()
-    done = subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=timeout, check=False)
-    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    done = subprocess.run([PROGRAM, *arguments], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=timeout,
+                          check=False)
+    done.stdout, done.stderr = (done.stdout or b"").decode(), done.stderr.decode()
     return done
 
 
