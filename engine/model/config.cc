@@ -32,6 +32,11 @@ constexpr double factor_limit = 1e6;
        ", supported is ", expected);
 }
 
+// Not ==, which makes a Json of the text and ends the program when there is no memory for it.
+bool is_text(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
 std::string read_model_name(const JsonObject& top) {
   const std::string type = top.string("model_type");
   if (type == "minimax_text_01" || type == "MiniMaxText01") return "MiniMax-Text-01";
@@ -105,8 +110,8 @@ LayerKind read_layer_kind(const JsonObject& config, const Json& value) {
     fail(MINIMAX_BAD_FILE, config.source(), ": attn_type_list holds ", quoted(value),
          ", expected 0 (lightning) or 1 (softmax)");
   }
-  if (value == "linear_attention") return LayerKind::lightning;
-  if (value == "full_attention") return LayerKind::softmax;
+  if (is_text(value, "linear_attention")) return LayerKind::lightning;
+  if (is_text(value, "full_attention")) return LayerKind::softmax;
   fail(MINIMAX_BAD_FILE, config.source(), ": the list of layers holds ", quoted(value),
        ", expected linear_attention or full_attention");
 }
@@ -167,9 +172,9 @@ DType read_weight_dtype(const JsonObject& config, DType otherwise) {
   for (const std::string_view key : {"torch_dtype", "dtype"}) {
     const Json* value = config.find(key);
     if (!value) continue;
-    if (*value == "float32") return DType::f32;
-    if (*value == "float16") return DType::f16;
-    if (*value == "bfloat16") return DType::bf16;
+    if (is_text(*value, "float32")) return DType::f32;
+    if (is_text(*value, "float16")) return DType::f16;
+    if (is_text(*value, "bfloat16")) return DType::bf16;
   }
   return otherwise;
 }
