@@ -17,10 +17,14 @@ constexpr size_t size_of(DType type) {
 
 constexpr std::string_view name_of(DType type) {
   switch (type) {
-    case DType::f32: return "f32";
-    case DType::bf16: return "bf16";
-    case DType::f16: return "f16";
-    case DType::i32: return "i32";
+    case DType::f32:
+      return "f32";
+    case DType::bf16:
+      return "bf16";
+    case DType::f16:
+      return "f16";
+    case DType::i32:
+      return "i32";
   }
   return "unknown";
 }
@@ -35,9 +39,13 @@ struct f16 {
   uint16_t bits;
 };
 
-constexpr float to_f32(float x) { return x; }
+constexpr float to_f32(float x) {
+  return x;
+}
 
-constexpr float to_f32(bf16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
+constexpr float to_f32(bf16 x) {
+  return std::bit_cast<float>(uint32_t{x.bits} << 16);
+}
 
 // Rounds to nearest, ties to even; a NaN stays a NaN.
 constexpr bf16 to_bf16(float x) {
@@ -51,7 +59,8 @@ constexpr float to_f32(f16 x) {
   const uint32_t exponent = (x.bits >> 10) & 0x1fu;
   const uint32_t mantissa = x.bits & 0x3ffu;
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // zero and subnormals
   return sign ? -magnitude : magnitude;
 }

@@ -28,12 +28,18 @@ class Error : public std::exception {
 };
 
 namespace detail {
-inline void append(std::string& to, std::string_view part) { to += part; }
-inline void append(std::string& to, const char* part) { to += part; }
-inline void append(std::string& to, char part) { to += part; }
+inline void append(std::string& to, std::string_view part) {
+  to += part;
+}
+inline void append(std::string& to, const char* part) {
+  to += part;
+}
+inline void append(std::string& to, char part) {
+  to += part;
+}
 template <typename Number>
-  requires(std::integral<Number> || std::floating_point<Number>)
-void append(std::string& to, Number number) {
+requires(std::integral<Number> || std::floating_point<Number>) void append(std::string& to,
+                                                                           Number number) {
   char digits[64];
   to.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }

@@ -30,7 +30,9 @@ void set_log(minimax_log_fn function, void* user, int32_t level) {
   sink.level = function ? level : -1;
 }
 
-bool log_enabled(int32_t level) { return level <= the_sink().level.load(std::memory_order_relaxed); }
+bool log_enabled(int32_t level) {
+  return level <= the_sink().level.load(std::memory_order_relaxed);
+}
 
 void log_message(int32_t level, std::string_view message) noexcept {
   Sink& sink = the_sink();

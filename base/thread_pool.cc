@@ -13,7 +13,8 @@
 namespace minimax {
 namespace {
 
-constexpr int spin_count = 4000;  // some ten microseconds: longer than the gap between two operations
+constexpr int spin_count =
+    4000;  // some ten microseconds: longer than the gap between two operations
 
 void relax() {
 #if defined(__x86_64__)

@@ -31,15 +31,18 @@ class ThreadPool {
   template <typename Body>
   void for_each(int64_t count, const Body& body) {
     if (count <= 0) return;
-    run(count, [](const void* context, int64_t index, int thread) {
-      const Body& call = *static_cast<const Body*>(context);
-      if constexpr (std::is_invocable_v<const Body&, int64_t, int>) {
-        call(index, thread);
-      } else {
-        (void)thread;
-        call(index);
-      }
-    }, &body);
+    run(
+        count,
+        [](const void* context, int64_t index, int thread) {
+          const Body& call = *static_cast<const Body*>(context);
+          if constexpr (std::is_invocable_v<const Body&, int64_t, int>) {
+            call(index, thread);
+          } else {
+            (void)thread;
+            call(index);
+          }
+        },
+        &body);
   }
 
  private:

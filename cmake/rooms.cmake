@@ -21,28 +21,10 @@ if(MINIMAX_SANITIZE)
   target_link_options(minimax_options INTERFACE -fsanitize=${MINIMAX_SANITIZE})
 endif()
 
-# While rooms are being furnished: leaves out sources that are not written yet.
-function(minimax_existing list)
-  set(kept)
-  foreach(source ${${list}})
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-      list(APPEND kept ${source})
-    else()
-      message(WARNING "${source} is not written yet")
-    endif()
-  endforeach()
-  if(NOT kept)
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cc "")
-    set(kept ${CMAKE_CURRENT_BINARY_DIR}/empty.cc)
-  endif()
-  set(${list} ${kept} PARENT_SCOPE)
-endfunction()
-
 # minimax_room(TARGET SOURCES files... USES targets...): a static library of one folder. USES is the
 # folder's row of the table in docs/architecture.md.
 function(minimax_room target)
   cmake_parse_arguments(ROOM "" "" "SOURCES;USES" ${ARGN})
-  minimax_existing(ROOM_SOURCES)
   add_library(${target} STATIC ${ROOM_SOURCES})
   target_link_libraries(${target} PUBLIC minimax_options ${ROOM_USES})
 endfunction()

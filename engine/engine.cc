@@ -14,8 +14,8 @@ constexpr int64_t logits_rows = 16;  // made at once, so that their memory does 
 
 StepLimits step_limits(const ModelConfig& config, int64_t tokens) {
   return {.tokens = tokens,
-          .widest_input = std::max({config.width, config.head_count * config.head_dim,
-                                    config.expert_width}),
+          .widest_input =
+              std::max({config.width, config.head_count * config.head_dim, config.expert_width}),
           .width = config.width,
           .head_count = config.head_count,
           .head_dim = config.head_dim,
@@ -26,8 +26,7 @@ StepLimits step_limits(const ModelConfig& config, int64_t tokens) {
 
 size_t arena_bytes(const ModelConfig& config, int64_t tokens, DType act) {
   const size_t ids = Arena::padded(static_cast<size_t>(tokens) * sizeof(int32_t));
-  const size_t hidden =
-      Arena::padded(static_cast<size_t>(tokens * config.width) * size_of(act));
+  const size_t hidden = Arena::padded(static_cast<size_t>(tokens * config.width) * size_of(act));
   const size_t logits =
       Arena::padded(static_cast<size_t>(logits_rows * config.vocabulary_size) * sizeof(float));
   return ids + hidden + std::max(logits, Decoder::scratch_bytes(config, tokens, act));
@@ -76,8 +75,8 @@ ModelFiles read_files(const std::filesystem::path& path, const EngineOptions& op
   if (options.weights == WeightOrigin::files) {
     files.checkpoint =
         depth == Depth::whole ? Checkpoint::open(path) : Checkpoint::open_names(path);
-    naming = detect_naming(
-        config, [&](std::string_view name) { return files.checkpoint->has(name); });
+    naming =
+        detect_naming(config, [&](std::string_view name) { return files.checkpoint->has(name); });
   }
   files.tensors = text_tensors(config, naming);
   const Checkpoint* checkpoint = files.checkpoint ? &*files.checkpoint : nullptr;
@@ -90,8 +89,7 @@ ModelFiles read_files(const std::filesystem::path& path, const EngineOptions& op
 std::unique_ptr<WeightSource> open_source(ModelFiles& files, const EngineOptions& options,
                                           Memory& memory, const LoadOptions& load) {
   if (options.weights == WeightOrigin::synthetic) {
-    const DType dtype =
-        files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    const DType dtype = files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
     return std::make_unique<SyntheticSource>(options.synthetic_seed, dtype, memory, load);
   }
   return std::make_unique<CheckpointSource>(std::move(*files.checkpoint), memory, load);

@@ -31,10 +31,14 @@ int thread_count_of(int32_t given) {
 Compute compute_of(int32_t type) {
   switch (type) {
     case MINIMAX_TYPE_AUTO:
-    case MINIMAX_TYPE_F32: return Compute::f32;
-    case MINIMAX_TYPE_BF16: return Compute::bf16;
-    case MINIMAX_TYPE_F16: fail(MINIMAX_UNSUPPORTED, "compute_type f16 is not supported");
-    default: fail(MINIMAX_INVALID_ARGUMENT, "compute_type is ", type, ", expected MINIMAX_TYPE_...");
+    case MINIMAX_TYPE_F32:
+      return Compute::f32;
+    case MINIMAX_TYPE_BF16:
+      return Compute::bf16;
+    case MINIMAX_TYPE_F16:
+      fail(MINIMAX_UNSUPPORTED, "compute_type f16 is not supported");
+    default:
+      fail(MINIMAX_INVALID_ARGUMENT, "compute_type is ", type, ", expected MINIMAX_TYPE_...");
   }
 }
 
@@ -48,7 +52,8 @@ void refuse_unsupported(const minimax_engine_options& options) {
   check_known_type("kv_type", options.kv_type);
   check_known_type("state_type", options.state_type);
   if (options.weight_type != MINIMAX_TYPE_AUTO) {
-    fail(MINIMAX_UNSUPPORTED, "weight_type: weights are used as they are stored (MINIMAX_TYPE_AUTO)");
+    fail(MINIMAX_UNSUPPORTED,
+         "weight_type: weights are used as they are stored (MINIMAX_TYPE_AUTO)");
   }
   if (options.state_type != MINIMAX_TYPE_AUTO && options.state_type != MINIMAX_TYPE_F32) {
     fail(MINIMAX_UNSUPPORTED, "state_type: lightning states are f32");
@@ -99,8 +104,7 @@ minimax_engine_info describe(const Model& model) {
 EngineOptions read_engine_options(const minimax_engine_options* given) {
   const minimax_engine_options read = read_struct(given, "options");
   refuse_unsupported(read);
-  require(read.context_limit >= 0, "context_limit is ", read.context_limit,
-          ", expected 0 or more");
+  require(read.context_limit >= 0, "context_limit is ", read.context_limit, ", expected 0 or more");
   require(read.kv_bytes_limit >= 0, "kv_bytes_limit is ", read.kv_bytes_limit,
           ", expected 0 or more");
   require(read.chunk_tokens >= 0 && read.chunk_tokens <= 8192, "chunk_tokens is ",
@@ -126,10 +130,18 @@ using minimax::guard;
 using minimax::model_of;
 using minimax::require;
 
-void minimax_engine_options_init(minimax_engine_options* options) { minimax::init_struct(options); }
-void minimax_memory_plan_init(minimax_memory_plan* plan) { minimax::init_struct(plan); }
-void minimax_engine_info_init(minimax_engine_info* info) { minimax::init_struct(info); }
-void minimax_engine_memory_init(minimax_engine_memory* memory) { minimax::init_struct(memory); }
+void minimax_engine_options_init(minimax_engine_options* options) {
+  minimax::init_struct(options);
+}
+void minimax_memory_plan_init(minimax_memory_plan* plan) {
+  minimax::init_struct(plan);
+}
+void minimax_engine_info_init(minimax_engine_info* info) {
+  minimax::init_struct(info);
+}
+void minimax_engine_memory_init(minimax_engine_memory* memory) {
+  minimax::init_struct(memory);
+}
 
 minimax_status minimax_plan(const char* path, const minimax_engine_options* options,
                             minimax_memory_plan* out_plan) {
@@ -147,12 +159,14 @@ minimax_status minimax_engine_open(const char* path, const minimax_engine_option
   return guard([&] {
     require(path, "path is NULL");
     require(out_engine, "out_engine is NULL");
-    *out_engine = new minimax_engine{
-        minimax::Model::load(path, minimax::read_engine_options(options))};
+    *out_engine =
+        new minimax_engine{minimax::Model::load(path, minimax::read_engine_options(options))};
   });
 }
 
-void minimax_engine_free(minimax_engine* engine) { delete engine; }
+void minimax_engine_free(minimax_engine* engine) {
+  delete engine;
+}
 
 minimax_status minimax_engine_get_info(const minimax_engine* engine,
                                        minimax_engine_info* out_info) {

@@ -51,14 +51,18 @@ void set_last_error(std::string_view sentence) noexcept {
   the_sentence[size] = '\0';
 }
 
-const char* last_error() noexcept { return the_sentence; }
+const char* last_error() noexcept {
+  return the_sentence;
+}
 
 }  // namespace minimax
 
 using minimax::guard;
 using minimax::require;
 
-int32_t minimax_version_number(void) { return MINIMAX_VERSION_NUMBER; }
+int32_t minimax_version_number(void) {
+  return MINIMAX_VERSION_NUMBER;
+}
 
 #define MINIMAX_TEXT_OF(x) #x
 #define MINIMAX_VERSION_TEXT(major, minor, patch) \
@@ -68,32 +72,54 @@ const char* minimax_version_string(void) {
   return MINIMAX_VERSION_TEXT(MINIMAX_VERSION_MAJOR, MINIMAX_VERSION_MINOR, MINIMAX_VERSION_PATCH);
 }
 
-const char* minimax_source_id(void) { return MINIMAX_SOURCE_ID; }
+const char* minimax_source_id(void) {
+  return MINIMAX_SOURCE_ID;
+}
 
-int32_t minimax_has_feature(const char* name) { return name && minimax::has_feature(name) ? 1 : 0; }
+int32_t minimax_has_feature(const char* name) {
+  return name && minimax::has_feature(name) ? 1 : 0;
+}
 
 const char* minimax_status_name(minimax_status status) {
   switch (status) {
-    case MINIMAX_OK: return "MINIMAX_OK";
-    case MINIMAX_INVALID_ARGUMENT: return "MINIMAX_INVALID_ARGUMENT";
-    case MINIMAX_BUFFER_TOO_SMALL: return "MINIMAX_BUFFER_TOO_SMALL";
-    case MINIMAX_UNSUPPORTED: return "MINIMAX_UNSUPPORTED";
-    case MINIMAX_NOT_AVAILABLE: return "MINIMAX_NOT_AVAILABLE";
-    case MINIMAX_NOT_FOUND: return "MINIMAX_NOT_FOUND";
-    case MINIMAX_IO_ERROR: return "MINIMAX_IO_ERROR";
-    case MINIMAX_BAD_FILE: return "MINIMAX_BAD_FILE";
-    case MINIMAX_WRONG_MODEL: return "MINIMAX_WRONG_MODEL";
-    case MINIMAX_OUT_OF_MEMORY: return "MINIMAX_OUT_OF_MEMORY";
-    case MINIMAX_CONTEXT_FULL: return "MINIMAX_CONTEXT_FULL";
-    case MINIMAX_CANCELLED: return "MINIMAX_CANCELLED";
-    case MINIMAX_DEVICE_ERROR: return "MINIMAX_DEVICE_ERROR";
-    case MINIMAX_POISONED: return "MINIMAX_POISONED";
-    case MINIMAX_INTERNAL_ERROR: return "MINIMAX_INTERNAL_ERROR";
-    default: return "unknown status";
+    case MINIMAX_OK:
+      return "MINIMAX_OK";
+    case MINIMAX_INVALID_ARGUMENT:
+      return "MINIMAX_INVALID_ARGUMENT";
+    case MINIMAX_BUFFER_TOO_SMALL:
+      return "MINIMAX_BUFFER_TOO_SMALL";
+    case MINIMAX_UNSUPPORTED:
+      return "MINIMAX_UNSUPPORTED";
+    case MINIMAX_NOT_AVAILABLE:
+      return "MINIMAX_NOT_AVAILABLE";
+    case MINIMAX_NOT_FOUND:
+      return "MINIMAX_NOT_FOUND";
+    case MINIMAX_IO_ERROR:
+      return "MINIMAX_IO_ERROR";
+    case MINIMAX_BAD_FILE:
+      return "MINIMAX_BAD_FILE";
+    case MINIMAX_WRONG_MODEL:
+      return "MINIMAX_WRONG_MODEL";
+    case MINIMAX_OUT_OF_MEMORY:
+      return "MINIMAX_OUT_OF_MEMORY";
+    case MINIMAX_CONTEXT_FULL:
+      return "MINIMAX_CONTEXT_FULL";
+    case MINIMAX_CANCELLED:
+      return "MINIMAX_CANCELLED";
+    case MINIMAX_DEVICE_ERROR:
+      return "MINIMAX_DEVICE_ERROR";
+    case MINIMAX_POISONED:
+      return "MINIMAX_POISONED";
+    case MINIMAX_INTERNAL_ERROR:
+      return "MINIMAX_INTERNAL_ERROR";
+    default:
+      return "unknown status";
   }
 }
 
-const char* minimax_last_error(void) { return minimax::last_error(); }
+const char* minimax_last_error(void) {
+  return minimax::last_error();
+}
 
 minimax_status minimax_set_log(minimax_log_fn log, void* user, int32_t level) {
   return guard([&] {
@@ -103,7 +129,9 @@ minimax_status minimax_set_log(minimax_log_fn log, void* user, int32_t level) {
   });
 }
 
-void minimax_device_info_init(minimax_device_info* info) { minimax::init_struct(info); }
+void minimax_device_info_init(minimax_device_info* info) {
+  minimax::init_struct(info);
+}
 
 minimax_status minimax_device_count(size_t* out_count) {
   return guard([&] {

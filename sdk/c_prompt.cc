@@ -28,7 +28,9 @@ minimax_status minimax_prompt_create(const minimax_engine* engine, minimax_promp
   });
 }
 
-void minimax_prompt_free(minimax_prompt* prompt) { delete prompt; }
+void minimax_prompt_free(minimax_prompt* prompt) {
+  delete prompt;
+}
 
 minimax_status minimax_prompt_clear(minimax_prompt* prompt) {
   return guard([&] { prompt_of(prompt).clear(); });
@@ -88,8 +90,8 @@ minimax_status minimax_prompt_add_tokens(minimax_prompt* prompt, const int32_t* 
   });
 }
 
-minimax_status minimax_prompt_tokens(const minimax_prompt* prompt, int32_t* tokens,
-                                     size_t capacity, size_t* out_count) {
+minimax_status minimax_prompt_tokens(const minimax_prompt* prompt, int32_t* tokens, size_t capacity,
+                                     size_t* out_count) {
   return guard([&] {
     require(prompt, "prompt is NULL");
     minimax::write_buffer(prompt->prompt.tokens(), tokens, capacity, out_count);

@@ -51,7 +51,9 @@ minimax_status minimax_sampler_create(const minimax_engine* engine,
   });
 }
 
-void minimax_sampler_free(minimax_sampler* sampler) { delete sampler; }
+void minimax_sampler_free(minimax_sampler* sampler) {
+  delete sampler;
+}
 
 minimax_status minimax_sampler_reset(minimax_sampler* sampler) {
   return guard([&] {

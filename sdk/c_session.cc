@@ -74,8 +74,12 @@ using minimax::session_of;
 void minimax_session_options_init(minimax_session_options* options) {
   minimax::init_struct(options);
 }
-void minimax_feed_report_init(minimax_feed_report* report) { minimax::init_struct(report); }
-void minimax_session_stats_init(minimax_session_stats* stats) { minimax::init_struct(stats); }
+void minimax_feed_report_init(minimax_feed_report* report) {
+  minimax::init_struct(report);
+}
+void minimax_session_stats_init(minimax_session_stats* stats) {
+  minimax::init_struct(stats);
+}
 
 minimax_status minimax_session_create(minimax_engine* engine,
                                       const minimax_session_options* options,
@@ -87,7 +91,9 @@ minimax_status minimax_session_create(minimax_engine* engine,
   });
 }
 
-void minimax_session_free(minimax_session* session) { delete session; }
+void minimax_session_free(minimax_session* session) {
+  delete session;
+}
 
 minimax_status minimax_session_feed(minimax_session* session, const int32_t* tokens,
                                     size_t token_count) {

@@ -13,9 +13,12 @@ namespace {
 
 int32_t kind_number(TokenKind kind) {
   switch (kind) {
-    case TokenKind::text: return MINIMAX_TOKEN_TEXT;
-    case TokenKind::special: return MINIMAX_TOKEN_SPECIAL;
-    case TokenKind::undefined: return MINIMAX_TOKEN_UNDEFINED;
+    case TokenKind::text:
+      return MINIMAX_TOKEN_TEXT;
+    case TokenKind::special:
+      return MINIMAX_TOKEN_SPECIAL;
+    case TokenKind::undefined:
+      return MINIMAX_TOKEN_UNDEFINED;
   }
   return MINIMAX_TOKEN_UNDEFINED;
 }
@@ -73,7 +76,9 @@ minimax_status minimax_engine_detokenize(const minimax_engine* engine, const int
   });
 }
 
-void minimax_token_info_init(minimax_token_info* info) { minimax::init_struct(info); }
+void minimax_token_info_init(minimax_token_info* info) {
+  minimax::init_struct(info);
+}
 
 minimax_status minimax_engine_token_info(const minimax_engine* engine, int32_t token,
                                          minimax_token_info* out_info) {
@@ -92,12 +97,13 @@ minimax_status minimax_text_stream_create(const minimax_engine* engine,
     const minimax::Tokenizer& tokenizer = model_of(engine).tokenizer();
     require(out_stream, "out_stream is NULL");
     const auto stops = minimax::read_strings(stop_strings, stop_count, "stop_strings");
-    *out_stream =
-        new minimax_text_stream{engine->model, minimax::TextStream(tokenizer, stops)};
+    *out_stream = new minimax_text_stream{engine->model, minimax::TextStream(tokenizer, stops)};
   });
 }
 
-void minimax_text_stream_free(minimax_text_stream* stream) { delete stream; }
+void minimax_text_stream_free(minimax_text_stream* stream) {
+  delete stream;
+}
 
 minimax_status minimax_text_stream_push(minimax_text_stream* stream, int32_t token,
                                         const char** out_text, size_t* out_size,

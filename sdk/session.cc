@@ -30,8 +30,8 @@ class EveryRow final : public LastRow {
   void take(int64_t index, std::span<const float> row) override {
     LastRow::take(index, row);
     std::copy(row.begin(), row.end(),
-              rows_.begin() + static_cast<std::ptrdiff_t>(index) *
-                                  static_cast<std::ptrdiff_t>(row.size()));
+              rows_.begin() +
+                  static_cast<std::ptrdiff_t>(index) * static_cast<std::ptrdiff_t>(row.size()));
   }
 
  private:
@@ -76,7 +76,9 @@ Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
   model_->session_began(timeline_->state_bytes());
 }
 
-Session::~Session() { model_->session_ended(timeline_->state_bytes()); }
+Session::~Session() {
+  model_->session_ended(timeline_->state_bytes());
+}
 
 void Session::require_whole() const {
   if (is_poisoned_) fail(MINIMAX_POISONED, "an earlier error broke this session: free it");

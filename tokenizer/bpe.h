@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/large_pages.h"
+#include "base/large_pages.h"
 #include "tokenizer/string_list.h"
 #include "tokenizer/token_trie.h"
 

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/large_pages.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/large_pages.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 

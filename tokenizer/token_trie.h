@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/large_pages.h"
+#include "base/large_pages.h"
 #include "tokenizer/string_list.h"
 
 namespace minimax {

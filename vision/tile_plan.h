@@ -21,7 +21,7 @@ struct TileLayout {
   int64_t patch_size;                  // 14: a patch likewise, and an embedding row
 };
 
-// One picture (docs/model.md §7).
+// One picture (docs/model.md §7.1, §7.2).
 struct TilePlan {
   PixelSize resolution;  // one of the candidates: the canvas
   int64_t tile_columns, tile_rows;

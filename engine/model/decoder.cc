@@ -14,7 +14,8 @@ Decoder::Decoder(const ModelConfig& config, const TextTensors& tensors, WeightSo
       embeddings_(source.matrix(tensors.embed_tokens)) {
   layers_.reserve(tensors.layers.size());
   for (const LayerTensors& layer : tensors.layers) {
-    layers_.push_back(load_layer(config, static_cast<int64_t>(layers_.size()), layer, source, memory));
+    layers_.push_back(
+        load_layer(config, static_cast<int64_t>(layers_.size()), layer, source, memory));
   }
   norm_ = source.vector_f32(tensors.norm);
   lm_head_.values = config.tied_embeddings ? embeddings_ : source.matrix(tensors.lm_head);
@@ -28,9 +29,8 @@ DecoderLayer Decoder::load_layer(const ModelConfig& config, int64_t layer,
       .input_norm = source.vector_f32(tensors.input_norm),
       .lightning = {},
       .softmax = {},
-      .attention_scale = is_lightning
-                             ? ResidualScale{config.lightning_alpha, config.lightning_beta}
-                             : ResidualScale{config.softmax_alpha, config.softmax_beta},
+      .attention_scale = is_lightning ? ResidualScale{config.lightning_alpha, config.lightning_beta}
+                                      : ResidualScale{config.softmax_alpha, config.softmax_beta},
       .post_norm = source.vector_f32(tensors.post_norm),
       .moe = Moe(config, tensors.moe, source)};
   if (is_lightning) {

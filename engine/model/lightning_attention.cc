@@ -44,8 +44,8 @@ void LightningAttention::forward(Step& step, const Tensor& u, const Tensor& out)
 
 size_t LightningAttention::scratch_bytes(const ModelConfig& config, int64_t tokens,
                                          DType activation) {
-  const size_t row = static_cast<size_t>(tokens * config.head_count * config.head_dim) *
-                     size_of(activation);
+  const size_t row =
+      static_cast<size_t>(tokens * config.head_count * config.head_dim) * size_of(activation);
   return Arena::padded(3 * row) + 2 * Arena::padded(row);
 }
 

@@ -12,9 +12,8 @@ std::vector<ExpertWeights> split_experts(const Tensor& gate_up, const Tensor& do
   std::vector<ExpertWeights> experts;
   for (int64_t x = 0; x < gate_up.dim(0); ++x) {
     const Tensor both = gate_up.at(x);  // [2 F, W]
-    experts.push_back({{both.rows(0, expert_width)},
-                       {both.rows(expert_width, expert_width)},
-                       {down.at(x)}});
+    experts.push_back(
+        {{both.rows(0, expert_width)}, {both.rows(expert_width, expert_width)}, {down.at(x)}});
   }
   return experts;
 }
@@ -39,7 +38,8 @@ Moe::Moe(const ModelConfig& config, const MoeTensors& tensors, WeightSource& sou
     : experts_per_token_(config.experts_per_token),
       router_precision_(config.router_logits_bf16 ? RouterPrecision::bf16 : RouterPrecision::f32),
       router_(source.vector_f32(tensors.gate)),
-      experts_(load_experts(config, tensors, source)) {}
+      experts_(load_experts(config, tensors, source)) {
+}
 
 void Moe::forward(Step& step, const Tensor& v, const Tensor& out) const {
   const Arena::Scope scope(step.arena());

@@ -17,7 +17,8 @@ SoftmaxAttention::SoftmaxAttention(const ModelConfig& config, int64_t index,
       q_proj_{source.matrix(tensors.q_proj)},
       k_proj_{source.matrix(tensors.k_proj)},
       v_proj_{source.matrix(tensors.v_proj)},
-      o_proj_{source.matrix(tensors.o_proj)} {}
+      o_proj_{source.matrix(tensors.o_proj)} {
+}
 
 void SoftmaxAttention::forward(Step& step, const Tensor& u, const Tensor& out) const {
   Backend& backend = step.backend();

@@ -69,10 +69,9 @@ void check_lightning(const LightningSequence& sequence, int64_t heads, int64_t w
   const int64_t committed = sequence.committed, after = sequence.committed_after;
   const bool aligned = committed % lightning_block == 0 && after % lightning_block == 0 &&
                        rows % lightning_block == 0;
-  require(aligned && 0 <= committed && committed <= span.position && committed <= after &&
-              after <= end,
-          "committed ", committed, " to ", after, " does not suit tokens ", span.position, " to ",
-          end);
+  require(
+      aligned && 0 <= committed && committed <= span.position && committed <= after && after <= end,
+      "committed ", committed, " to ", after, " does not suit tokens ", span.position, " to ", end);
   require(end - after <= rows && span.position - committed <= rows, "log of ", rows,
           " rows is too short for tokens ", committed, " to ", end);
 }

@@ -42,10 +42,10 @@ struct LightningSequence {
   int64_t committed;        // a multiple of lightning_block, at most span.position
   int64_t committed_after;  // likewise, at most span.position + span.row_count, at least committed
   Tensor state;             // [H, D, D] f32  in, out; key dimension first; zero at committed == 0
-  Tensor log;               // [H, 2, R, D] act  in, out; keys (0) and values (1) of token j in row j % R,
-                            // R a multiple of lightning_block; in: tokens committed .. position; out: at
-                            // least committed_after .. position + row_count. R >= position + row_count -
-                            // committed_after, and R >= position - committed
+  Tensor log;  // [H, 2, R, D] act  in, out; keys (0) and values (1) of token j in row j % R,
+               // R a multiple of lightning_block; in: tokens committed .. position; out: at
+               // least committed_after .. position + row_count. R >= position + row_count -
+               // committed_after, and R >= position - committed
 };
 
 // Where a softmax layer keeps keys and values: in pages of page_tokens tokens, at layer_offset bytes

@@ -6,7 +6,8 @@
 namespace minimax {
 
 PagePool::PagePool(Memory& memory, size_t page_bytes, size_t limit_bytes)
-    : memory_(memory), page_bytes_(page_bytes), limit_bytes_(limit_bytes) {}
+    : memory_(memory), page_bytes_(page_bytes), limit_bytes_(limit_bytes) {
+}
 
 PagePool::~PagePool() {
   for (std::byte* page : free_) memory_.release(page, page_bytes_);

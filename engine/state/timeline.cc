@@ -52,7 +52,8 @@ void Timeline::reset() noexcept {
 
 Tensor Timeline::state(int64_t i) const {
   const int64_t width = shape_.head_dim;
-  auto* data = static_cast<std::byte*>(states_.data()) + static_cast<size_t>(i) * state_size(shape_);
+  auto* data =
+      static_cast<std::byte*>(states_.data()) + static_cast<size_t>(i) * state_size(shape_);
   return {data, DType::f32, {shape_.head_count, width, width}};
 }
 

@@ -17,12 +17,12 @@ namespace minimax {
 // Sizes of a timeline, the same for all sessions of an engine but log_rows.
 struct TimelineShape {
   int64_t lightning_layer_count;
-  int64_t head_count;       // H
-  int64_t head_dim;         // D
-  int64_t log_rows;         // R: rows of (k, v) kept beside each state, a multiple of the fold
-  int64_t fold_tokens;      // states move on so many tokens at a time, at multiples of it
-  int64_t rewind_tokens;    // so many last tokens are never folded
-  DType log_type;           // type of activations
+  int64_t head_count;     // H
+  int64_t head_dim;       // D
+  int64_t log_rows;       // R: rows of (k, v) kept beside each state, a multiple of the fold
+  int64_t fold_tokens;    // states move on so many tokens at a time, at multiples of it
+  int64_t rewind_tokens;  // so many last tokens are never folded
+  DType log_type;         // type of activations
 };
 
 // One thread at a time. Between reserve() and advance() a step computes into the views; if it fails the

@@ -64,8 +64,8 @@ class Tensor {
   Tensor rows(int64_t first, int64_t count) const {
     assert(first >= 0 && count >= 0 && first + count <= dim(0));
     Tensor out = *this;
-    out.data_ = static_cast<std::byte*>(data_) +
-                first * stride(0) * static_cast<int64_t>(size_of(dtype_));
+    out.data_ =
+        static_cast<std::byte*>(data_) + first * stride(0) * static_cast<int64_t>(size_of(dtype_));
     out.set_dim(0, count);
     return out;
   }
@@ -73,7 +73,8 @@ class Tensor {
   Tensor at(int64_t i) const {
     assert(i >= 0 && i < dim(0) && rank() > 1);
     Tensor out;
-    out.data_ = static_cast<std::byte*>(data_) + i * stride(0) * static_cast<int64_t>(size_of(dtype_));
+    out.data_ =
+        static_cast<std::byte*>(data_) + i * stride(0) * static_cast<int64_t>(size_of(dtype_));
     out.dtype_ = dtype_;
     int64_t dims[Shape::max_rank] = {};
     for (int d = 1; d < rank(); ++d) {

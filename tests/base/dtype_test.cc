@@ -11,8 +11,8 @@ namespace {
 
 TEST(DType, Bf16RoundsToNearestEven) {
   EXPECT_EQ(to_bf16(1.0f).bits, 0x3f80);
-  EXPECT_EQ(to_bf16(1.00390625f).bits, 0x3f80);        // halfway, to the even one below
-  EXPECT_EQ(to_bf16(1.01171875f).bits, 0x3f82);        // halfway, to the even one above
+  EXPECT_EQ(to_bf16(1.00390625f).bits, 0x3f80);  // halfway, to the even one below
+  EXPECT_EQ(to_bf16(1.01171875f).bits, 0x3f82);  // halfway, to the even one above
   EXPECT_EQ(to_bf16(std::numeric_limits<float>::max()).bits, 0x7f80);
   EXPECT_TRUE(std::isnan(to_f32(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
 }

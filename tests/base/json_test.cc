@@ -31,7 +31,8 @@ TEST(Json, NamesTheMemberWhatItIsAndWhatWasExpected) {
 
 TEST(Json, RefusesIntegersBeyondInt64) {
   const Json json = parse_json(R"({"n": 18446744073709551615})", "x");
-  EXPECT_NE(sentence_of([&] { JsonObject(json, "x").integer("n", INT64_MIN, INT64_MAX); }), "no error");
+  EXPECT_NE(sentence_of([&] { JsonObject(json, "x").integer("n", INT64_MIN, INT64_MAX); }),
+            "no error");
 }
 
 TEST(Json, RefusesDeepNesting) {

@@ -26,7 +26,10 @@ TEST(ThreadPool, CallsEveryIndexOnce) {
 
 TEST(ThreadPool, CarriesAnExceptionHomeAndGoesOn) {
   ThreadPool pool(4);
-  EXPECT_THROW(pool.for_each(100, [](int64_t i) { if (i == 42) throw std::runtime_error("42"); }),
+  EXPECT_THROW(pool.for_each(100,
+                             [](int64_t i) {
+                               if (i == 42) throw std::runtime_error("42");
+                             }),
                std::runtime_error);
   std::atomic<int> calls{0};
   pool.for_each(100, [&](int64_t) { ++calls; });

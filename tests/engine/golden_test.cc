@@ -29,7 +29,9 @@ struct Case {
   std::filesystem::path folder;
 };
 
-void PrintTo(const Case& golden, std::ostream* out) { *out << golden.name; }
+void PrintTo(const Case& golden, std::ostream* out) {
+  *out << golden.name;
+}
 
 // The cases that lie in the project, and the larger ones where they are at hand.
 std::vector<Case> text_cases() {
@@ -122,7 +124,9 @@ std::vector<float> whole_state(const Engine& engine, const Timeline& timeline, i
 }
 
 // transformers' own answers (not the vendor's) differ in two places, see tests/golden/README.md.
-bool is_from_transformers(const Case& golden) { return golden.name.starts_with("hf_"); }
+bool is_from_transformers(const Case& golden) {
+  return golden.name.starts_with("hf_");
+}
 
 // On the bound's own scale for numbers up to 1, relative to the largest above: states grow with the
 // tokens they remember, and so does the rounding of whoever computes them.
@@ -154,9 +158,9 @@ TEST_P(GoldenText, StatesAndKeysAfterThePrompt) {
   const int64_t last_index = config.lightning_layer_count() - 1;
   int64_t last_layer = config.layer_count - 1;
   while (config.layers[static_cast<size_t>(last_layer)] != LayerKind::lightning) --last_layer;
-  EXPECT_LE(scaled_difference(whole_state(*engine_, *timeline, 0, 0),
-                              golden_state("first").numbers),
-            logits_bound);
+  EXPECT_LE(
+      scaled_difference(whole_state(*engine_, *timeline, 0, 0), golden_state("first").numbers),
+      logits_bound);
   EXPECT_LE(scaled_difference(whole_state(*engine_, *timeline, last_layer, last_index),
                               golden_state("last").numbers),
             logits_bound);
@@ -169,8 +173,9 @@ TEST_P(GoldenText, StatesAndKeysAfterThePrompt) {
           page + (g * kv_page_tokens + static_cast<int64_t>(t) % kv_page_tokens) * width;
       const float* value = key + kv_heads * kv_page_tokens * width;
       const size_t at = static_cast<size_t>(g * width), size = static_cast<size_t>(width);
-      EXPECT_LE(largest_difference({key, size}, golden_["softmax_k_first"].row(t).subspan(at, size)),
-                logits_bound);
+      EXPECT_LE(
+          largest_difference({key, size}, golden_["softmax_k_first"].row(t).subspan(at, size)),
+          logits_bound);
       EXPECT_LE(
           largest_difference({value, size}, golden_["softmax_v_first"].row(t).subspan(at, size)),
           logits_bound);
@@ -217,8 +222,8 @@ TEST_P(GoldenText, HiddenStatesAfterEveryLayer) {
   const size_t before = ids().size() - 16;
   feed_last(*engine_, *timeline, ids().first(before));
   timeline->reserve(16);
-  const size_t compared = static_cast<size_t>(golden_[name].dims[0]) -
-                          (is_from_transformers(GetParam()) ? 1 : 0);
+  const size_t compared =
+      static_cast<size_t>(golden_[name].dims[0]) - (is_from_transformers(GetParam()) ? 1 : 0);
   HiddenTap tap(golden_[name], compared);
   const StepEntry entry{timeline.get(), ids().subspan(before), LogitsWanted::last, nullptr, 0};
   engine_->step({&entry, 1}, &tap);
@@ -246,8 +251,8 @@ TEST_P(GoldenText, TheSameInAnySplit) {
     EXPECT_LE(largest_difference(feed_pieces(*engine_, ids(), {k}), expected), logits_bound)
         << "split at " << k;
   }
-  EXPECT_LE(largest_difference(
-                feed_pieces(*engine_, ids(), std::vector<size_t>(ids().size(), 1)), expected),
+  EXPECT_LE(largest_difference(feed_pieces(*engine_, ids(), std::vector<size_t>(ids().size(), 1)),
+                               expected),
             logits_bound)
       << "token by token";
 }
@@ -261,7 +266,8 @@ TEST_P(GoldenText, TwoInterleavedSessionsEqualTheSameTwoAlone) {
   std::vector<float> mixed_first, mixed_second;
   const auto step = [&](Timeline& timeline, std::span<const int32_t> all, size_t& at, size_t size,
                         std::vector<float>& to) {
-    const auto rows = feed_all(*engine_, timeline, all.subspan(at, std::min(size, all.size() - at)));
+    const auto rows =
+        feed_all(*engine_, timeline, all.subspan(at, std::min(size, all.size() - at)));
     to.insert(to.end(), rows.begin(), rows.end());
     at += size;
   };

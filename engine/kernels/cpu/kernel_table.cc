@@ -9,11 +9,11 @@ struct LinearKernels;
 struct AttentionKernels;
 struct RowKernels;
 
-#define MINIMAX_DECLARE_TABLES(isa)          \
-  namespace isa {                            \
-  extern const LinearKernels linear_kernels; \
+#define MINIMAX_DECLARE_TABLES(isa)                \
+  namespace isa {                                  \
+  extern const LinearKernels linear_kernels;       \
   extern const AttentionKernels attention_kernels; \
-  extern const RowKernels row_kernels;       \
+  extern const RowKernels row_kernels;             \
   }
 MINIMAX_DECLARE_TABLES(portable)
 #if defined(__x86_64__)
@@ -38,7 +38,9 @@ std::vector<Isa> supported_isas() {
   return isas;
 }
 
-Isa best_isa() { return supported_isas().back(); }
+Isa best_isa() {
+  return supported_isas().back();
+}
 
 const KernelTable& kernel_table(Isa isa) {
   static const KernelTable for_portable{Isa::portable, portable::linear_kernels,
@@ -56,9 +58,12 @@ const KernelTable& kernel_table(Isa isa) {
 
 std::string_view name_of(Isa isa) {
   switch (isa) {
-    case Isa::portable: return "portable";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
+    case Isa::portable:
+      return "portable";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
   }
   return "unknown";
 }

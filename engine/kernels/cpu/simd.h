@@ -27,10 +27,18 @@ constexpr int lanes = 16;
 struct F32 {
   __m512 v;
 };
-inline F32 broadcast(float x) { return {_mm512_set1_ps(x)}; }
-inline F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-inline void store(float* p, F32 x) { _mm512_storeu_ps(p, x.v); }
-inline __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
+inline F32 broadcast(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline F32 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline void store(float* p, F32 x) {
+  _mm512_storeu_ps(p, x.v);
+}
+inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>((1u << count) - 1u);
+}
 inline F32 load_part(const float* p, int64_t count) {
   return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
 }
@@ -40,7 +48,9 @@ inline void store_part(float* p, F32 x, int64_t count) {
 inline F32 widen(__m256i halves) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
 }
-inline F32 load(const bf16* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+inline F32 load(const bf16* p) {
+  return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 inline F32 load_part(const bf16* p, int64_t count) {
   return widen(_mm256_maskz_loadu_epi16(first_lanes(count), p));
 }
@@ -55,22 +65,42 @@ inline void store_part(bf16* p, F32 x, int64_t count) {
   _mm256_mask_storeu_epi16(p, first_lanes(count), bits);
 }
 // Pairs of bf16 as they lie in memory, one pair a lane, and the first and second of each.
-inline F32 load_pairs(const bf16* p) { return {_mm512_loadu_ps(p)}; }
+inline F32 load_pairs(const bf16* p) {
+  return {_mm512_loadu_ps(p)};
+}
 inline F32 first_of(F32 pairs) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs.v), 16))};
 }
 inline F32 second_of(F32 pairs) {
   return {_mm512_and_ps(pairs.v, _mm512_castsi512_ps(_mm512_set1_epi32(-0x10000)))};
 }
-inline F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline F32 operator/(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
-inline float sum(F32 a) { return _mm512_reduce_add_ps(a.v); }
-inline float largest(F32 a) { return _mm512_reduce_max_ps(a.v); }
+inline F32 operator+(F32 a, F32 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline F32 operator-(F32 a, F32 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline F32 operator*(F32 a, F32 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline F32 operator/(F32 a, F32 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline F32 fma(F32 a, F32 b, F32 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F32 max(F32 a, F32 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline F32 min(F32 a, F32 b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline float sum(F32 a) {
+  return _mm512_reduce_add_ps(a.v);
+}
+inline float largest(F32 a) {
+  return _mm512_reduce_max_ps(a.v);
+}
 inline F32 round_to_integer(F32 a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
@@ -92,8 +122,8 @@ inline F32 sums(const F32 (&x)[lanes]) {
                                    _mm512_shuffle_f32x4(four[0], four[1], 0xee));
   const __m512 high = _mm512_add_ps(_mm512_shuffle_f32x4(four[2], four[3], 0x44),
                                     _mm512_shuffle_f32x4(four[2], four[3], 0xee));
-  return {_mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
-                        _mm512_shuffle_f32x4(low, high, 0xdd))};
+  return {
+      _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd))};
 }
 // Swaps rows and columns of a square.
 inline void transpose(F32 (&x)[lanes]) {
@@ -102,7 +132,8 @@ inline void transpose(F32 (&x)[lanes]) {
     pairs[i] = _mm512_unpacklo_ps(x[i].v, x[i + 1].v);
     pairs[i + 1] = _mm512_unpackhi_ps(x[i].v, x[i + 1].v);
   }
-  for (int i = 0; i < lanes; i += 4) {  // fours[i + j]: quarter q holds column 4 * q + j of rows i .. i + 3
+  for (int i = 0; i < lanes;
+       i += 4) {  // fours[i + j]: quarter q holds column 4 * q + j of rows i .. i + 3
     fours[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
     fours[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
     fours[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
@@ -126,9 +157,15 @@ constexpr int lanes = 8;
 struct F32 {
   __m256 v;
 };
-inline F32 broadcast(float x) { return {_mm256_set1_ps(x)}; }
-inline F32 load(const float* p) { return {_mm256_loadu_ps(p)}; }
-inline void store(float* p, F32 x) { _mm256_storeu_ps(p, x.v); }
+inline F32 broadcast(float x) {
+  return {_mm256_set1_ps(x)};
+}
+inline F32 load(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
+inline void store(float* p, F32 x) {
+  _mm256_storeu_ps(p, x.v);
+}
 inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -174,13 +211,27 @@ inline F32 first_of(F32 pairs) {
 inline F32 second_of(F32 pairs) {
   return {_mm256_and_ps(pairs.v, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)))};
 }
-inline F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
-inline F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
-inline F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
-inline F32 operator/(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
-inline F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
-inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline F32 operator+(F32 a, F32 b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+inline F32 operator-(F32 a, F32 b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+inline F32 operator*(F32 a, F32 b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+inline F32 operator/(F32 a, F32 b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+inline F32 fma(F32 a, F32 b, F32 c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F32 max(F32 a, F32 b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+inline F32 min(F32 a, F32 b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
 inline float sum(F32 a) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -233,13 +284,17 @@ typedef float FourFloats __attribute__((vector_size(16)));
 struct F32 {
   FourFloats v;
 };
-inline F32 broadcast(float x) { return {FourFloats{x, x, x, x}}; }
+inline F32 broadcast(float x) {
+  return {FourFloats{x, x, x, x}};
+}
 inline F32 load(const float* p) {
   F32 x;
   memcpy(&x.v, p, sizeof x.v);
   return x;
 }
-inline void store(float* p, F32 x) { memcpy(p, &x.v, sizeof x.v); }
+inline void store(float* p, F32 x) {
+  memcpy(p, &x.v, sizeof x.v);
+}
 inline F32 load_part(const float* p, int64_t count) {
   F32 x = broadcast(0);
   memcpy(&x.v, p, static_cast<size_t>(count) * sizeof(float));
@@ -281,14 +336,30 @@ inline F32 second_of(F32 pairs) {
   for (int i = 0; i < lanes; ++i) x.v[i] = to_f32(halves[2 * i + 1]);
   return x;
 }
-inline F32 operator+(F32 a, F32 b) { return {a.v + b.v}; }
-inline F32 operator-(F32 a, F32 b) { return {a.v - b.v}; }
-inline F32 operator*(F32 a, F32 b) { return {a.v * b.v}; }
-inline F32 operator/(F32 a, F32 b) { return {a.v / b.v}; }
-inline F32 fma(F32 a, F32 b, F32 c) { return {a.v * b.v + c.v}; }
-inline F32 max(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
-inline F32 min(F32 a, F32 b) { return {a.v < b.v ? a.v : b.v}; }
-inline float sum(F32 a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+inline F32 operator+(F32 a, F32 b) {
+  return {a.v + b.v};
+}
+inline F32 operator-(F32 a, F32 b) {
+  return {a.v - b.v};
+}
+inline F32 operator*(F32 a, F32 b) {
+  return {a.v * b.v};
+}
+inline F32 operator/(F32 a, F32 b) {
+  return {a.v / b.v};
+}
+inline F32 fma(F32 a, F32 b, F32 c) {
+  return {a.v * b.v + c.v};
+}
+inline F32 max(F32 a, F32 b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+inline F32 min(F32 a, F32 b) {
+  return {a.v < b.v ? a.v : b.v};
+}
+inline float sum(F32 a) {
+  return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
+}
 inline float largest(F32 a) {
   const float x = a.v[0] > a.v[1] ? a.v[0] : a.v[1], y = a.v[2] > a.v[3] ? a.v[2] : a.v[3];
   return x > y ? x : y;
@@ -334,7 +405,11 @@ inline F32 exp(F32 x) {
   return p * power_of_two(n);
 }
 
-inline F32 sigmoid(F32 x) { return broadcast(1.0f) / (broadcast(1.0f) + exp(broadcast(0.0f) - x)); }
-inline F32 silu(F32 x) { return x * sigmoid(x); }
+inline F32 sigmoid(F32 x) {
+  return broadcast(1.0f) / (broadcast(1.0f) + exp(broadcast(0.0f) - x));
+}
+inline F32 silu(F32 x) {
+  return x * sigmoid(x);
+}
 
 }  // namespace minimax::MINIMAX_ISA

@@ -23,8 +23,12 @@ float dot(const float* x, const Tensor& weight, int64_t row) {
   return sum;
 }
 
-float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
-float silu(float x) { return x * sigmoid(x); }
+float sigmoid(float x) {
+  return 1 / (1 + std::exp(-x));
+}
+float silu(float x) {
+  return x * sigmoid(x);
+}
 
 float inverse_rms(const float* x, int64_t width, float eps) {
   float squares = 0;
@@ -112,7 +116,8 @@ void PlainBackend::residual_rms_norm(const Tensor& x, const Tensor& y, ResidualS
                                      const Tensor& weight, float eps, const Tensor& out) {
   for (int64_t t = 0; t < x.dim(0); ++t) {
     for (int64_t i = 0; i < x.dim(1); ++i) {
-      out.row<float>(t)[i] = scale.residual * x.row<float>(t)[i] + scale.branch * y.row<float>(t)[i];
+      out.row<float>(t)[i] =
+          scale.residual * x.row<float>(t)[i] + scale.branch * y.row<float>(t)[i];
     }
   }
   rms_norm(out, weight, eps, out);
@@ -133,8 +138,10 @@ void PlainBackend::rope(const Tensor& x, std::span<const SequenceSpan> sequences
       for (int64_t h = 0; h < x.dim(1); ++h) {
         float* head = x.row<float>(span.first_row + i) + h * x.stride(1);
         for (int64_t j = 0; j < half; ++j) {
-          const double exponent = -2.0 * static_cast<double>(j) / static_cast<double>(rope.rotary_dim);
-          const double angle = static_cast<double>(span.position + i) * std::pow(rope.theta, exponent);
+          const double exponent =
+              -2.0 * static_cast<double>(j) / static_cast<double>(rope.rotary_dim);
+          const double angle =
+              static_cast<double>(span.position + i) * std::pow(rope.theta, exponent);
           const float c = static_cast<float>(std::cos(angle));
           const float s = static_cast<float>(std::sin(angle));
           const float a = head[j], b = head[j + half];
@@ -289,7 +296,8 @@ void PlainBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights,
                     dot(x.row<float>(t), expert.up.values, n);
       }
       for (int64_t w = 0; w < width; ++w) {
-        out.row<float>(t)[w] += shares.row<float>(t)[slot] * dot(hidden.data(), expert.down.values, w);
+        out.row<float>(t)[w] +=
+            shares.row<float>(t)[slot] * dot(hidden.data(), expert.down.values, w);
       }
     }
   }
