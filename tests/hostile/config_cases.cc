@@ -149,9 +149,9 @@ std::vector<FileCase> config_cases() {
   cases.back().words = {"100"};
   add(with_member("EndIsPastTheVocabulary", "eos_token_id", "272"));
   add(with_member(
-      "EndIsAMillionTimesThere", "eos_token_id", "[" + [] {
+      "EndIsManyTimesThere", "eos_token_id", "[" + [] {
         std::string list = "1";
-        for (int i = 0; i < 1000000; ++i) list += ",1";
+        for (int i = 0; i < 20000; ++i) list += ",1";
         return list;
       }() + "]"));
   add(with_config("SizesMakeAbsurdlyMany",
