@@ -13,8 +13,9 @@
 namespace minimax {
 namespace {
 
-constexpr int spin_count =
-    4000;  // some ten microseconds: longer than the gap between two operations
+// Some ten microseconds: longer than the gap between two operations.
+constexpr int spin_count = 4000;
+constexpr uint32_t gate_open = 1u << 31;
 
 void relax() {
 #if defined(__x86_64__)
@@ -69,15 +70,17 @@ void ThreadPool::run(int64_t count, Call call, const void* context) {
   next_.store(0, std::memory_order_relaxed);
   const bool alone = workers_.empty() || count == 1;
   if (!alone) {
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    gate_.store(gate_open, std::memory_order_release);
     generation_.fetch_add(1, std::memory_order_release);
     generation_.notify_all();
   }
   work(0);
-  while (!alone) {
-    const int busy = busy_.load(std::memory_order_acquire);
-    if (busy == 0) break;
-    wait_while_equal(busy_, busy);
+  if (!alone) {
+    uint32_t inside = gate_.fetch_and(~gate_open, std::memory_order_acq_rel) & ~gate_open;
+    while (inside != 0) {
+      wait_while_equal(gate_, inside);
+      inside = gate_.load(std::memory_order_acquire);
+    }
   }
   if (error_) {
     const std::exception_ptr error = std::exchange(error_, nullptr);
@@ -99,14 +102,28 @@ void ThreadPool::work(int thread) noexcept {
   }
 }
 
+// False when the loop this thread woke for has ended already.
+bool ThreadPool::enter() noexcept {
+  uint32_t gate = gate_.load(std::memory_order_relaxed);
+  while (gate & gate_open) {
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
+  }
+  return false;
+}
+
+void ThreadPool::leave() noexcept {
+  if (gate_.fetch_sub(1, std::memory_order_acq_rel) == 1) gate_.notify_all();
+}
+
 void ThreadPool::worker_main(int thread) noexcept {
   uint32_t seen = 0;
   for (;;) {
     wait_while_equal(generation_, seen);
-    ++seen;
+    seen = generation_.load(std::memory_order_acquire);
     if (stop_) return;
+    if (!enter()) continue;
     work(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+    leave();
   }
 }
 

@@ -14,7 +14,8 @@ namespace minimax {
 
 // One loop at a time: for_each may be called from any thread, but not from two at once and not from
 // inside a loop. The caller takes part, so a pool of 1 has no threads of its own. Nothing allocates
-// after construction. Idle threads spin for a few microseconds, then sleep.
+// after construction. Idle threads spin for a few microseconds, then sleep. A loop never waits for a
+// thread that has not joined it: on a busy machine those that run do the work of those that do not.
 class ThreadPool {
  public:
   // thread_count 1 or more. MINIMAX_OUT_OF_MEMORY when the system starts no more threads.
@@ -50,19 +51,21 @@ class ThreadPool {
   void run(int64_t count, Call call, const void* context);
   void end_workers() noexcept;
   void work(int thread) noexcept;
+  bool enter() noexcept;
+  void leave() noexcept;
   void worker_main(int thread) noexcept;
 
   std::vector<std::thread> workers_;
 
-  // The loop in progress: written by run() before generation_ moves, read by workers after.
+  // The loop in progress: written by run() while the gate is shut and nobody is inside.
   Call call_ = nullptr;
   const void* context_ = nullptr;
   int64_t count_ = 0;
   std::exception_ptr error_;
   std::atomic_flag has_error_ = ATOMIC_FLAG_INIT;
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int> busy_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};  // moves when a loop begins: wakes workers
+  alignas(64) std::atomic<uint32_t> gate_{0};        // gate_open, plus the number of workers inside
   std::atomic<bool> stop_{false};
 };
 

@@ -103,6 +103,11 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
   std::unique_ptr<Backend> backend =
       open_backend(options.device, options.compute, options.thread_count);
   ThreadPool loaders(options.thread_count);
+  const bool fits = files.totals.weight_bytes <= available_bytes(options.device);
+  if (!fits && !(files.checkpoint && backend->memory().host_addressable())) {
+    fail(MINIMAX_OUT_OF_MEMORY, options.device, ": out of memory: ", files.totals.weight_bytes,
+         " bytes of weights, ", available_bytes(options.device), " available");
+  }
   const LoadOptions load{&loaders, options.progress, options.progress_user,
                          files.totals.weight_bytes};
   std::unique_ptr<WeightSource> source = open_source(files, options, backend->memory(), load);
@@ -110,7 +115,12 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
   std::unique_ptr<Engine> engine(new Engine(options, std::move(files.config), std::move(source),
                                             files.tensors, files.totals, files.kv_type,
                                             std::move(backend)));
-  weights.read_pages();
+  if (fits) {
+    weights.read_pages();
+  } else {
+    log(MINIMAX_LOG_WARNING, path.string(), ": weights of ", files.totals.weight_bytes,
+        " bytes do not fit in memory, they are read from the files as they are needed");
+  }
   if (engine->backend_->memory().host_addressable()) {
     engine->zero_rows_ = find_zero_rows(engine->decoder_.embeddings());
   }
