@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace minimax {
 
@@ -33,6 +34,9 @@ class FileMap {
 
 // False only when there is nothing. What cannot be looked at is there: opening it says why.
 bool is_there(const std::filesystem::path& path);
+
+// The names in a folder, in order; none when it cannot be read. MINIMAX_OUT_OF_MEMORY.
+std::vector<std::string> names_in(const std::filesystem::path& folder);
 
 // The whole of a small file as text. MINIMAX_BAD_FILE when it is larger than limit_bytes;
 // MINIMAX_NOT_FOUND or MINIMAX_IO_ERROR as above.

@@ -563,7 +563,9 @@ MINIMAX_API void minimax_generate_result_init(minimax_generate_result *result);
  * drawn token is fed, the stop token included, so that the next message may follow.
  *   sampler NULL: greedy; options NULL: until the model ends; out_result may be NULL
  * Reasons to stop are MINIMAX_OK with stop_reason, except a cancel: MINIMAX_CANCELLED, with the result
- * filled and the session after the tokens of the reply so far. Other errors as minimax_session_feed. */
+ * filled and the session after the tokens of the reply so far. Other errors as minimax_session_feed, and
+ * on MINIMAX_OUT_OF_MEMORY too the session stands whole after the reply so far, while the sampler may
+ * have accepted one token more than was fed. */
 MINIMAX_API minimax_status minimax_session_generate(minimax_session *session, minimax_sampler *sampler,
                                                     const minimax_generate_options *options,
                                                     minimax_generate_result *out_result);

@@ -41,15 +41,14 @@ std::string chat_template_of(const Json& json, const std::string& source) {
 // tokenizer.model, or the folder's one other *.model; "" when there is none.
 std::filesystem::path find_sentencepiece_model(const std::filesystem::path& folder) {
   if (is_there(folder / "tokenizer.model")) return folder / "tokenizer.model";
-  std::filesystem::path found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.path().extension() != ".model") continue;
-    require_file(found.empty(), folder.string(), " has both ", found.filename().string(), " and ",
-                 entry.path().filename().string(), ", expected one *.model");
-    found = entry.path();
+  std::string found;
+  for (const std::string& name : names_in(folder)) {
+    if (!name.ends_with(".model")) continue;
+    require_file(found.empty(), folder.string(), " has both ", found, " and ", name,
+                 ", expected one *.model");
+    found = name;
   }
-  return found;
+  return found.empty() ? std::filesystem::path() : folder / found;
 }
 
 }  // namespace
