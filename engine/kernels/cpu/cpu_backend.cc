@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Opens the backend and takes its scratch; the operations stand in files of their names.
 #include "engine/kernels/cpu/cpu_backend.h"
 
 #include <cassert>

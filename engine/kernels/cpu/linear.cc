@@ -2,7 +2,8 @@
 // Products with a weight. A few rows of x share one pass over the weight, in f32 and with the same
 // bits for a row whoever its neighbours are; many rows are packed and multiplied in tiles.
 //
-// linear_scratch_: one panel of weights for each thread from the back, packed x [T, K] at the front.
+// linear_scratch_: one panel of weights for each thread from the back, packed x [T, K] at the
+// front.
 #include "engine/kernels/cpu/linear.h"
 
 #include <cassert>
@@ -49,10 +50,69 @@ void multiply_many(ThreadPool& threads, const LinearKernels& kernels, const Tile
   const int64_t block = block_columns(kernels, outputs, threads.thread_count() * tasks_per_thread);
   threads.for_each(ceil_div(outputs, block), [&](int64_t index, int thread) {
     const int64_t first = index * block;
-    multiply_block(kernels, packed, weight, first, std::min(block, outputs - first),
-                   {out.data<float>() + first, out.stride(0), activation},
-                   thread_panel(scratch, thread));
+    multiply_blocks(kernels, packed, {&weight, first, std::min(block, outputs - first)},
+                    {out.data<float>() + first, out.stride(0), activation},
+                    thread_panel(scratch, thread));
   });
+}
+
+// K in equal parts of whole vectors; their number depends on K alone, and with it the order of
+// sums.
+class Parts {
+ public:
+  explicit Parts(int64_t all_words)
+      : count(std::max<int64_t>(1, ceil_div(all_words, panel_words))),
+        all_words_(all_words),
+        step_(ceil_div(ceil_div(all_words, count), 16) * 16) {}
+
+  int64_t first(int64_t part) const { return part * step_; }
+  int64_t words(int64_t part) const { return std::min(step_, all_words_ - first(part)); }
+
+  const int64_t count;
+
+ private:
+  int64_t all_words_;
+  int64_t step_;
+};
+
+// One part of the inputs of some rows of a weight.
+struct WeightPart {
+  WeightPart(const WeightBlock& block, const PackedRows& x, int64_t part) {
+    const Parts parts(x.words_per_row);
+    const int64_t per_word = x.tiles.inputs_per_word, first = parts.first(part) * per_word;
+    number_bytes = static_cast<int64_t>(size_of(block.values->dtype()));
+    data = weight_row(*block.values, block.first) + first * number_bytes;
+    stride = block.values->stride(0);
+    rows = block.count;
+    inputs = std::min(parts.words(part) * per_word, x.inputs - first);
+  }
+
+  const std::byte* row(int64_t i) const { return data + i * stride * number_bytes; }
+
+  const std::byte* data;
+  int64_t stride;  // in numbers
+  int64_t rows;
+  int64_t inputs;
+  int64_t number_bytes;
+};
+
+void pack_panel(const LinearKernels& kernels, const TileKernels& tiles, const WeightPart& weight,
+                int64_t words, float* panel) {
+  for (int64_t column = 0; column < weight.rows; column += kernels.tile_columns) {
+    const int64_t columns = std::min<int64_t>(kernels.tile_columns, weight.rows - column);
+    tiles.pack_weight(weight.row(column), weight.stride, static_cast<int>(columns), weight.inputs,
+                      panel + column * words);
+  }
+}
+
+// Has tile number `index` of `count` ask for its share of the rows.
+void ask_ahead(const WeightPart& weight, int64_t index, int64_t count, Tile& tile) {
+  const int64_t first = weight.rows * index / count, end = weight.rows * (index + 1) / count;
+  if (first == end) return;
+  const int64_t lines = ceil_div(weight.inputs * weight.number_bytes, 64);
+  tile.ahead = weight.row(first);
+  tile.ahead_lines = lines;
+  tile.ahead_skip = weight.stride * weight.number_bytes - lines * 64;
 }
 
 }  // namespace
@@ -78,39 +138,52 @@ int64_t dot_block(const Tensor& weight, int64_t outputs, int thread_count) {
 }
 
 int64_t block_columns(const LinearKernels& kernels, int64_t outputs, int64_t task_count) {
-  const int64_t tile = kernels.tile_columns;
-  return std::clamp(outputs / (task_count * tile), int64_t{1}, panel_columns / tile) * tile;
+  constexpr int64_t most_panels = 4;
+  const int64_t share = outputs / task_count;
+  if (share < panel_columns)
+    return std::max<int64_t>(1, share / kernels.tile_columns) * kernels.tile_columns;
+  return std::min(share / panel_columns, most_panels) * panel_columns;
 }
 
-void multiply_block(const LinearKernels& kernels, const PackedRows& x, const Tensor& weight,
-                    int64_t first, int64_t count, const OutputBlock& out, float* panel) {
-  const int64_t tile_columns = kernels.tile_columns, per_word = x.tiles.inputs_per_word;
-  // Equal parts of K, in whole vectors: their number depends on K alone, and with it the sums' order.
-  const int64_t parts = std::max<int64_t>(1, ceil_div(x.words_per_row, panel_words));
-  const int64_t part_words = ceil_div(ceil_div(x.words_per_row, parts), 16) * 16;
-  const auto numbers_bytes = static_cast<int64_t>(size_of(weight.dtype()));
-  for (int64_t part = 0; part < parts; ++part) {
-    const int64_t word = part * part_words;
-    const int64_t words = std::min(part_words, x.words_per_row - word);
-    const int64_t inputs = std::min(words * per_word, x.inputs - word * per_word);
-    for (int64_t column = 0; column < count; column += tile_columns) {
-      const int columns = static_cast<int>(std::min(tile_columns, count - column));
-      x.tiles.pack_weight(weight_row(weight, first + column) + word * per_word * numbers_bytes,
-                          weight.stride(0), columns, inputs, panel + column * words);
-    }
+void multiply_block(const LinearKernels& kernels, const PackedRows& x, const WeightBlock& weight,
+                    const WeightBlock& next, const OutputBlock& out, float* panel) {
+  const int64_t tile_columns = kernels.tile_columns;
+  const Parts parts(x.words_per_row);
+  const int64_t tile_count = x.block_count * ceil_div(weight.count, tile_columns);
+  for (int64_t part = 0; part < parts.count; ++part) {
+    const bool last = part == parts.count - 1;
+    const int64_t words = parts.words(part);
+    pack_panel(kernels, x.tiles, WeightPart(weight, x, part), words, panel);
+    const WeightBlock& after = last ? next : weight;
+    int64_t tile_index = 0;
     for (int64_t block = 0; block < x.block_count; ++block) {
-      for (int64_t column = 0; column < count; column += tile_columns) {
-        x.tiles.multiply({.x = x.at(block, word),
-                          .weight = panel + column * words,
-                          .words = words,
-                          .rows = x.rows_in(block),
-                          .columns = static_cast<int>(std::min(tile_columns, count - column)),
-                          .out = out.data + x.first_row(block) * out.stride + column,
-                          .out_stride = out.stride,
-                          .adds_to_out = part > 0,
-                          .ends_in_silu = part == parts - 1 && out.activation == Activation::silu});
+      for (int64_t column = 0; column < weight.count; column += tile_columns) {
+        Tile tile{.x = x.at(block, parts.first(part)),
+                  .weight = panel + column * words,
+                  .words = words,
+                  .rows = x.rows_in(block),
+                  .columns = static_cast<int>(std::min(tile_columns, weight.count - column)),
+                  .out = out.data + x.first_row(block) * out.stride + column,
+                  .out_stride = out.stride,
+                  .adds_to_out = part > 0,
+                  .ends_in_silu = last && out.activation == Activation::silu,
+                  .ahead = panel,
+                  .ahead_lines = words,
+                  .ahead_skip = 0};
+        if (after.count > 0) {
+          ask_ahead(WeightPart(after, x, last ? 0 : part + 1), tile_index++, tile_count, tile);
+        }
+        x.tiles.multiply(tile);
       }
     }
+  }
+}
+
+void multiply_blocks(const LinearKernels& kernels, const PackedRows& x, const WeightBlock& weight,
+                     const OutputBlock& out, float* panel) {
+  for (int64_t column = 0; column < weight.count; column += panel_columns) {
+    multiply_block(kernels, x, weight.panel(column), weight.panel(column + panel_columns),
+                   {out.data + column, out.stride, out.activation}, panel);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What linear.cc and moe.cc share: products of packed rows with blocks of weights, and their scratch.
+// What linear.cc and moe.cc share: products of packed rows with blocks of weights, and their
+// scratch.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +17,10 @@
 
 namespace minimax {
 
-// Columns (rows of a weight) of one task, and words of K at a time: so much of a weight lies transposed
-// in a thread's scratch, and in its L2.
-inline constexpr int64_t panel_columns = 128;
-inline constexpr int64_t panel_words = 512;
+// Columns (rows of a weight), and words of K, that lie transposed in a thread's scratch at a time,
+// and in its L2.
+inline constexpr int64_t panel_columns = 64;
+inline constexpr int64_t panel_words = 768;
 inline constexpr size_t panel_bytes = panel_columns * panel_words * sizeof(float);
 
 size_t linear_scratch_bytes(const StepLimits& limits, int thread_count);
@@ -32,11 +33,12 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
 // The panel of a thread in linear_scratch_, panel_bytes large.
 float* thread_panel(const Buffer& linear_scratch, int thread);
 
-// How many rows of a weight a thread takes at a time where `outputs` such rows are read once: a piece of
-// memory large enough to be worth a visit, small enough that all threads end together.
+// How many rows of a weight a thread takes at a time where `outputs` such rows are read once: a
+// piece of memory large enough to be worth a visit, small enough that all threads end together.
 int64_t dot_block(const Tensor& weight, int64_t outputs, int thread_count);
 
-// How many columns a task takes so that there are about `task_count` tasks.
+// How many columns a task takes so that there are about `task_count` tasks: some panels, as the
+// weights of all but the first are asked for while the one before is multiplied.
 int64_t block_columns(const LinearKernels& kernels, int64_t outputs, int64_t task_count);
 
 inline const std::byte* weight_row(const Tensor& values, int64_t row) {
@@ -85,15 +87,32 @@ struct PackedRows {
   int64_t block_count;
 };
 
+// Rows [first, first + count) of a weight.
+struct WeightBlock {
+  // Rows [from, from + panel_columns) of these, as far as there are so many.
+  WeightBlock panel(int64_t from) const {
+    return {values, first + from, std::clamp(count - from, int64_t{0}, panel_columns)};
+  }
+
+  const Tensor* values = nullptr;
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
 struct OutputBlock {
   float* data;  // [rows, count], the first column of the block
   int64_t stride;
   Activation activation;
 };
 
-// out[m, n] = f(x[m] . weight[first + n]) for n in [0, count), count up to panel_columns. panel:
-// panel_bytes of the calling thread's own.
-void multiply_block(const LinearKernels& kernels, const PackedRows& x, const Tensor& weight,
-                    int64_t first, int64_t count, const OutputBlock& out, float* panel);
+// out[m, n] = f(x[m] . weight[first + n]) for n in [0, count), count up to panel_columns. next:
+// rows of the same length that the thread multiplies with then, if any. panel: panel_bytes of the
+// thread's own.
+void multiply_block(const LinearKernels& kernels, const PackedRows& x, const WeightBlock& weight,
+                    const WeightBlock& next, const OutputBlock& out, float* panel);
+
+// The same for any count.
+void multiply_blocks(const LinearKernels& kernels, const PackedRows& x, const WeightBlock& weight,
+                     const OutputBlock& out, float* panel);
 
 }  // namespace minimax

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The inner loops of linear_kernels.h, once for each instruction set.
 #include "engine/kernels/cpu/linear_kernels.h"
 
 #include "engine/kernels/cpu/simd.h"
@@ -18,11 +19,12 @@ constexpr int tile_columns = tile_vectors * lanes;
 
 // --- dot products ---
 
-// Results of `outputs` rows of the weight, which lie at `weight`; rows at `next` will be wanted soon.
-// One accumulator for each result, so that neither T nor the number of outputs at a time shows.
+// Results of `outputs` rows of the weight, which lie at `weight`; rows at `next` will be wanted
+// soon. One accumulator for each result, so that neither T nor the number of outputs at a time
+// shows.
 //
-// One row at a time streams at the speed of memory, if x stays in L1; where it does not, reading x for
-// several rows at once saves more than their streams, which have to be asked for, lose.
+// One row at a time streams at the speed of memory, if x stays in L1; where it does not, reading x
+// for several rows at once saves more than their streams, which have to be asked for, lose.
 template <typename W, int T, int outputs>
 void dot_outputs(const DotRows& rows, const W* weight, const W* next, int64_t inputs,
                  int64_t first) {
@@ -87,7 +89,7 @@ template <typename W, int T>
 void dot_rows(const DotRows& rows, const W* weight, int64_t outputs, int64_t inputs) {
   constexpr int64_t stays_in_l1 = 12 << 10;  // beside a stream, of 32 KiB
   constexpr int at_once = T * 8 <= dot_accumulators ? 8 : dot_accumulators / T;
-  if (T * inputs * static_cast<int64_t>(sizeof(float)) <= stays_in_l1) {
+  if (T == 1 && inputs * static_cast<int64_t>(sizeof(float)) <= stays_in_l1) {
     dot_all<W, T, 1>(rows, weight, outputs, inputs);
   } else {
     dot_all<W, T, at_once>(rows, weight, outputs, inputs);
@@ -149,33 +151,44 @@ struct RoundedPairs {
 };
 #endif
 
-// to[w * width + row] of rows[row][w], for the first `kept` rows. Bits are only moved, so that a word may
-// be a pair of bf16.
+// to[w * width + row] of rows[row][w], for the first `kept` rows. Bits are only moved, so that a
+// word may be a pair of bf16. The first `head` inputs, less than a step, go first.
 template <typename Read, typename N>
-void transpose_rows(const N* const (&rows)[lanes], int64_t inputs, float* to, int64_t width,
-                    int kept) {
+void transpose_rows(const N* const (&rows)[lanes], int64_t head, int64_t inputs, float* to,
+                    int64_t width, int kept) {
   constexpr int64_t step = lanes * Read::inputs;
-  for (int64_t k = 0; k < inputs; k += step) {
-    const int64_t left = inputs - k;
+  int64_t count = head > 0 ? head : step;
+  for (int64_t k = 0; k < inputs; k += count, count = step) {
+    if (inputs - k < count) count = inputs - k;
     F32 square[lanes];
-    if (left >= step) {
+    if (count == step) {
 #pragma GCC unroll 16
       for (int row = 0; row < lanes; ++row) square[row] = Read::read(rows[row] + k);
     } else {
-      for (int row = 0; row < lanes; ++row) square[row] = Read::read_part(rows[row] + k, left);
+      for (int row = 0; row < lanes; ++row) square[row] = Read::read_part(rows[row] + k, count);
     }
     transpose(square);
-    if (left >= step && kept == lanes) {
+    if (count == step && kept == lanes) {
 #pragma GCC unroll 16
       for (int word = 0; word < lanes; ++word) store(to + word * width, square[word]);
+      to += lanes * width;
     } else {
-      const int64_t rest = (left + Read::inputs - 1) / Read::inputs;
-      const int64_t words = rest < lanes ? rest : lanes;
-      for (int64_t word = 0; word < words; ++word)
-        store_part(to + word * width, square[word], kept);
+      const int64_t words = (count + Read::inputs - 1) / Read::inputs;
+      for (int64_t word = 0; word < words; ++word, to += width) store_part(to, square[word], kept);
     }
-    to += lanes * width;
   }
+}
+
+// Inputs before the first that begins a line of memory, if that is so in every row. Rows whose
+// distance is a multiple of a large power of two share few places in a cache, and a line that is
+// read in two pieces would be fetched twice.
+template <typename Read, typename W>
+int64_t inputs_before_line(const W* weight, int64_t stride) {
+  constexpr int64_t line = 64, step = lanes * Read::inputs;
+  if (stride * static_cast<int64_t>(sizeof(W)) % line != 0) return 0;
+  const auto offset = static_cast<int64_t>(reinterpret_cast<uintptr_t>(weight) % line);
+  const int64_t inputs = (line - offset) / static_cast<int64_t>(sizeof(W)) % step;
+  return inputs % Read::inputs == 0 ? inputs : 0;
 }
 
 template <typename Read>
@@ -184,7 +197,7 @@ void pack_x(const float* const* x, int rows, int64_t inputs, float* words) {
     const int count = rows - first < lanes ? rows - first : lanes;
     const float* block[lanes];  // the last row stands in for those that are not there
     for (int i = 0; i < lanes; ++i) block[i] = x[first + (i < count ? i : count - 1)];
-    transpose_rows<Read>(block, inputs, words + first, rows, count);
+    transpose_rows<Read>(block, 0, inputs, words + first, rows, count);
   }
 }
 
@@ -196,7 +209,8 @@ void pack_weight(const void* weight, int64_t stride, int rows, int64_t inputs, f
       const int row = first + i < rows ? first + i : rows - 1;
       block[i] = static_cast<const W*>(weight) + row * stride;
     }
-    transpose_rows<Read>(block, inputs, words + first, tile_columns, lanes);
+    transpose_rows<Read>(block, inputs_before_line<Read>(block[0], stride), inputs, words + first,
+                         tile_columns, lanes);
   }
 }
 
@@ -230,6 +244,10 @@ struct MultiplyPairs {
 };
 #endif
 
+// Words of x asked for beforehand: blocks of x stream from L3, a page of which prefetchers do not
+// leave.
+constexpr int64_t x_ahead = 512;
+
 template <typename Multiply, int rows>
 void multiply_rows(const Tile& tile) {
   F32 sums[rows][tile_vectors];
@@ -244,20 +262,28 @@ void multiply_rows(const Tile& tile) {
   }
   const float* x = tile.x;
   const float* weight = tile.weight;
-  for (int64_t word = 0; word < tile.words; ++word) {
-    F32 w[tile_vectors];
+  const char* ahead = static_cast<const char*>(tile.ahead);
+  for (int64_t word = 0; word < tile.words; ahead += tile.ahead_skip) {
+    const int64_t left = tile.words - word;
+    const int64_t end = word + (left < tile.ahead_lines ? left : tile.ahead_lines);
+    for (; word < end; ++word) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += 64;
+      __builtin_prefetch(x + x_ahead);
+      F32 w[tile_vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < tile_vectors; ++v) w[v] = load(weight + v * lanes);
+      for (int v = 0; v < tile_vectors; ++v) w[v] = load(weight + v * lanes);
 #pragma GCC unroll 16
-    for (int row = 0; row < rows; ++row) {
-      const F32 number = broadcast(x[row]);
+      for (int row = 0; row < rows; ++row) {
+        const F32 number = broadcast(x[row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < tile_vectors; ++v) {
-        sums[row][v] = Multiply::add(number, w[v], sums[row][v]);
+        for (int v = 0; v < tile_vectors; ++v) {
+          sums[row][v] = Multiply::add(number, w[v], sums[row][v]);
+        }
       }
+      x += rows;
+      weight += tile_columns;
     }
-    x += rows;
-    weight += tile_columns;
   }
 #pragma GCC unroll 16
   for (int row = 0; row < rows; ++row) {

@@ -2,7 +2,8 @@
 // Inner loops of matrix products: dot products for a few rows of x, tiles for many.
 //
 // Dot products read weights where they lie, each once, and sum along K in vectors. Tiles want both
-// sides transposed into words first: a word is one f32, or a pair of bf16 that follow each other in K.
+// sides transposed into words first: a word is one f32, or a pair of bf16 that follow each other in
+// K.
 #pragma once
 
 #include <stdint.h>
@@ -24,8 +25,8 @@ struct DotRows {
   float* out[dot_row_limit];      // [N] each
 };
 
-// out[m, n] = f(sum over words of x[word, m] * weight[word, n]), added to out if a part of K was there
-// before.
+// out[m, n] = f(sum over words of x[word, m] * weight[word, n]), added to out if a part of K was
+// there before.
 struct Tile {
   const float* x;       // [words, rows]
   const float* weight;  // [words, tile_columns], columns beyond the last are read, not used
@@ -36,6 +37,11 @@ struct Tile {
   int64_t out_stride;
   bool adds_to_out;
   bool ends_in_silu;
+  // Memory that will be wanted next, asked for a line with each word: so many lines, then as many
+  // again ahead_skip bytes behind them.
+  const void* ahead;
+  int64_t ahead_lines;
+  int64_t ahead_skip;
 };
 
 // How numbers of one type are multiplied in tiles.
@@ -53,8 +59,8 @@ struct LinearKernels {
   int tile_rows;  // at most tile_row_limit
   int tile_columns;
 
-  // out[t][n] = sum over k of x[t][k] * weight[n * K + k] for n in [0, N). A result has the same bits
-  // whatever T, N and n are.
+  // out[t][n] = sum over k of x[t][k] * weight[n * K + k] for n in [0, N). A result has the same
+  // bits whatever T, N and n are.
   void (*dot_f32)(const DotRows& rows, const void* weight, int64_t outputs, int64_t inputs);
   void (*dot_bf16)(const DotRows& rows, const void* weight, int64_t outputs, int64_t inputs);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routing, and the experts' products for the tokens routed to them.
 //
-// A slot is one (token, expert) pair; slots lie sorted by expert, in groups of at most group_rows that
-// share an expert. A group of few slots goes the way of few rows in linear.cc, one of many that of many.
+// A slot is one (token, expert) pair; slots lie sorted by expert, in groups of at most group_rows
+// that share an expert. A group of few slots goes the way of few rows in linear.cc, one of many
+// that of many.
 #include <cassert>
 #include <cmath>
 
@@ -14,6 +15,9 @@ namespace {
 constexpr int64_t group_rows = 256;
 constexpr int64_t tasks_per_thread = 8;
 constexpr int64_t tokens_per_task = 32;
+// Of one task with a group of few: what it holds of up fits where a task with many holds its
+// panels.
+constexpr int64_t dot_columns = 2 * group_rows * panel_columns / dot_row_limit;
 
 struct Group {
   int64_t expert;
@@ -163,8 +167,8 @@ class Experts {
           const Tensor& weight = weights_[static_cast<size_t>(group.expert)].down.values;
           float* out = rows_ + group.first_slot * width_ + first;
           if (group.count > dot_row_limit) {
-            multiply_block(kernels_, packed_hidden(group), weight, first, count,
-                           {out, width_, Activation::none}, thread_panel(linear_scratch_, thread));
+            multiply_blocks(kernels_, packed_hidden(group), {&weight, first, count},
+                            {out, width_, Activation::none}, thread_panel(linear_scratch_, thread));
             return;
           }
           DotRows rows{.count = static_cast<int>(group.count), .x = {}, .out = {}};
@@ -218,7 +222,7 @@ class Experts {
     const int64_t block =
         any_packed_
             ? block_columns(kernels_, outputs * group_count_, thread_count * tasks_per_thread)
-            : std::min(panel_columns, dot_block(weight, outputs * group_count_, thread_count));
+            : std::min(dot_columns, dot_block(weight, outputs * group_count_, thread_count));
     const int64_t blocks = ceil_div(outputs, block);
     threads_.for_each(group_count_ * blocks, [&](int64_t index, int thread) {
       const int64_t first = index % blocks * block;
@@ -229,11 +233,11 @@ class Experts {
   void gate_and_up_few(const Tensor& x, const Group& group, int64_t first, int64_t count,
                        int thread) const {
     const ExpertWeights& weights = weights_[static_cast<size_t>(group.expert)];
-    float* up = gate_and_up_ + thread * 2 * group_rows * panel_columns;
+    float* up = thread_tile(thread);
     DotRows rows{.count = static_cast<int>(group.count), .x = {}, .out = {}};
     for (int i = 0; i < rows.count; ++i) {
       rows.x[i] = x.row<float>(slot_tokens_[group.first_slot + i]);
-      rows.out[i] = up + i * panel_columns;
+      rows.out[i] = up + i * count;
     }
     dot(kernels_, rows, weights.up.values, first, count);
     for (int i = 0; i < rows.count; ++i) {
@@ -241,21 +245,32 @@ class Experts {
     }
     dot(kernels_, rows, weights.gate.values, first, count);
     for (int i = 0; i < rows.count; ++i) {
-      kernels_.gate(rows.out[i], up + i * panel_columns, rows.out[i], count);
+      kernels_.gate(rows.out[i], up + i * count, rows.out[i], count);
     }
   }
 
-  // hidden [first, first + count) is packed at once: it is a part of K of the next product.
+  // hidden is packed panel by panel: each is a part of K of the next product.
   void gate_and_up_many(const Group& group, int64_t first, int64_t count, int thread) const {
     const ExpertWeights& weights = weights_[static_cast<size_t>(group.expert)];
-    float* gate = gate_and_up_ + thread * 2 * group_rows * panel_columns;
-    float* up = gate + group_rows * panel_columns;
+    const WeightBlock gate{&weights.gate.values, first, count},
+        up{&weights.up.values, first, count};
+    float* gate_out = thread_tile(thread);
+    float* up_out = gate_out + group_rows * panel_columns;
     float* panel = thread_panel(linear_scratch_, thread);
-    const PackedRows in = packed_inputs(group), hidden = packed_hidden(group);
-    multiply_block(kernels_, in, weights.gate.values, first, count,
-                   {gate, panel_columns, Activation::none}, panel);
-    multiply_block(kernels_, in, weights.up.values, first, count,
-                   {up, panel_columns, Activation::none}, panel);
+    const PackedRows in = packed_inputs(group);
+    for (int64_t column = 0; column < count; column += panel_columns) {
+      multiply_block(kernels_, in, gate.panel(column), up.panel(column),
+                     {gate_out, panel_columns, Activation::none}, panel);
+      multiply_block(kernels_, in, up.panel(column), gate.panel(column + panel_columns),
+                     {up_out, panel_columns, Activation::none}, panel);
+      pack_hidden(group, first + column, gate.panel(column).count, gate_out, up_out);
+    }
+  }
+
+  // Columns [first, first + count) of hidden; gate is overwritten.
+  void pack_hidden(const Group& group, int64_t first, int64_t count, float* gate,
+                   const float* up) const {
+    const PackedRows hidden = packed_hidden(group);
     for (int64_t block = 0; block < hidden.block_count; ++block) {
       const float* rows[tile_row_limit];
       const int row_count = hidden.rows_in(block);
@@ -267,6 +282,11 @@ class Experts {
       tiles_down_.pack_x(rows, row_count, count,
                          hidden.at(block, first / tiles_down_.inputs_per_word));
     }
+  }
+
+  // [2, group_rows, panel_columns]
+  float* thread_tile(int thread) const {
+    return gate_and_up_ + thread * 2 * group_rows * panel_columns;
   }
 
   const LinearKernels& kernels_;

@@ -20,11 +20,15 @@ inline std::vector<float> random_numbers(size_t count, uint32_t seed) {
   return numbers;
 }
 
-// f32 or bf16 numbers as a weight file may hold them: no more aligned than one of them needs.
+// f32 or bf16 numbers as a weight file may hold them: no more aligned than `first` of them, which lie
+// before the first that counts.
 class Numbers {
  public:
-  Numbers(const std::vector<float>& from, DType dtype)
-      : dtype_(dtype), bytes_((from.size() + 1) * size_of(dtype)), values_(from.size()) {
+  Numbers(const std::vector<float>& from, DType dtype, size_t first = 1)
+      : dtype_(dtype),
+        first_(first),
+        bytes_((from.size() + first) * size_of(dtype)),
+        values_(from.size()) {
     for (size_t i = 0; i < from.size(); ++i) {
       const bf16 half = to_bf16(from[i]);
       values_[i] = dtype == DType::bf16 ? to_f32(half) : from[i];
@@ -41,10 +45,11 @@ class Numbers {
   Tensor tensor(const Shape& shape) const { return {data(), dtype_, shape}; }
 
  private:
-  std::byte* data() { return bytes_.data() + size_of(dtype_); }
-  const void* data() const { return bytes_.data() + size_of(dtype_); }
+  std::byte* data() { return bytes_.data() + first_ * size_of(dtype_); }
+  const void* data() const { return bytes_.data() + first_ * size_of(dtype_); }
 
   DType dtype_;
+  size_t first_;
   std::vector<std::byte> bytes_;
   std::vector<float> values_;
 };
