@@ -117,8 +117,8 @@ struct Problem {
   Tensor x, out, experts, shares;
 };
 
-// Relative to the largest output: f32 sums of at most 600 numbers, twice; with bf16, three roundings of
-// inputs by 2^-9 each, which add up like random steps.
+// Relative to the largest output: f32 sums of at most 600 numbers, twice; with bf16, three
+// roundings of inputs by 2^-9 each, which add up like random steps.
 double bound_of(CpuCompute compute) {
   return compute == CpuCompute::f32 ? 1e-5 : 2e-2;
 }
