@@ -75,25 +75,25 @@ class Parts {
   int64_t step_;
 };
 
-// One part of the inputs of some rows of a weight.
+// One part of the inputs of some rows of a weight, maybe of none.
 struct WeightPart {
-  WeightPart(const WeightBlock& block, const PackedRows& x, int64_t part) {
+  WeightPart(const WeightBlock& block, const PackedRows& x, int64_t part) : rows(block.count) {
+    if (rows == 0) return;
     const Parts parts(x.words_per_row);
     const int64_t per_word = x.tiles.inputs_per_word, first = parts.first(part) * per_word;
     number_bytes = static_cast<int64_t>(size_of(block.values->dtype()));
     data = weight_row(*block.values, block.first) + first * number_bytes;
     stride = block.values->stride(0);
-    rows = block.count;
     inputs = std::min(parts.words(part) * per_word, x.inputs - first);
   }
 
   const std::byte* row(int64_t i) const { return data + i * stride * number_bytes; }
 
-  const std::byte* data;
-  int64_t stride;  // in numbers
   int64_t rows;
-  int64_t inputs;
-  int64_t number_bytes;
+  const std::byte* data = nullptr;
+  int64_t stride = 0;  // in numbers
+  int64_t inputs = 0;
+  int64_t number_bytes = 0;
 };
 
 void pack_panel(const LinearKernels& kernels, const TileKernels& tiles, const WeightPart& weight,
@@ -105,15 +105,33 @@ void pack_panel(const LinearKernels& kernels, const TileKernels& tiles, const We
   }
 }
 
-// Has tile number `index` of `count` ask for its share of the rows.
-void ask_ahead(const WeightPart& weight, int64_t index, int64_t count, Tile& tile) {
-  const int64_t first = weight.rows * index / count, end = weight.rows * (index + 1) / count;
-  if (first == end) return;
-  const int64_t lines = ceil_div(weight.inputs * weight.number_bytes, 64);
-  tile.ahead = weight.row(first);
-  tile.ahead_lines = lines;
-  tile.ahead_skip = weight.stride * weight.number_bytes - lines * 64;
-}
+// Shares out the rows of a part among the tiles that are multiplied before it: each asks for some. A
+// tile that gets none keeps what it asked for before.
+class Ahead {
+ public:
+  Ahead(const WeightPart& part, int64_t tile_count)
+      : part_(part),
+        tile_count_(tile_count),
+        lines_(ceil_div(part.inputs * part.number_bytes, 64)),
+        skip_(part.stride * part.number_bytes - lines_ * 64) {}
+
+  void ask_in(Tile& tile) {
+    const int64_t first = row_;
+    row_ = part_.rows * ++tile_index_ / tile_count_;
+    if (first == row_) return;
+    tile.ahead = part_.row(first);
+    tile.ahead_lines = lines_;
+    tile.ahead_skip = skip_;
+  }
+
+ private:
+  WeightPart part_;
+  int64_t tile_count_;
+  int64_t lines_;
+  int64_t skip_;
+  int64_t tile_index_ = 0;
+  int64_t row_ = 0;
+};
 
 }  // namespace
 
@@ -154,26 +172,26 @@ void multiply_block(const LinearKernels& kernels, const PackedRows& x, const Wei
     const bool last = part == parts.count - 1;
     const int64_t words = parts.words(part);
     pack_panel(kernels, x.tiles, WeightPart(weight, x, part), words, panel);
-    const WeightBlock& after = last ? next : weight;
-    int64_t tile_index = 0;
+    Ahead ahead(last ? WeightPart(next, x, 0) : WeightPart(weight, x, part + 1), tile_count);
     for (int64_t block = 0; block < x.block_count; ++block) {
+      Tile tile{.x = x.at(block, parts.first(part)),
+                .weight = panel,
+                .words = words,
+                .rows = x.rows_in(block),
+                .columns = 0,
+                .out = out.data + x.first_row(block) * out.stride,
+                .out_stride = out.stride,
+                .adds_to_out = part > 0,
+                .ends_in_silu = last && out.activation == Activation::silu,
+                .ahead = panel,
+                .ahead_lines = words,
+                .ahead_skip = 0};
       for (int64_t column = 0; column < weight.count; column += tile_columns) {
-        Tile tile{.x = x.at(block, parts.first(part)),
-                  .weight = panel + column * words,
-                  .words = words,
-                  .rows = x.rows_in(block),
-                  .columns = static_cast<int>(std::min(tile_columns, weight.count - column)),
-                  .out = out.data + x.first_row(block) * out.stride + column,
-                  .out_stride = out.stride,
-                  .adds_to_out = part > 0,
-                  .ends_in_silu = last && out.activation == Activation::silu,
-                  .ahead = panel,
-                  .ahead_lines = words,
-                  .ahead_skip = 0};
-        if (after.count > 0) {
-          ask_ahead(WeightPart(after, x, last ? 0 : part + 1), tile_index++, tile_count, tile);
-        }
+        tile.columns = static_cast<int>(std::min(tile_columns, weight.count - column));
+        ahead.ask_in(tile);
         x.tiles.multiply(tile);
+        tile.weight += tile_columns * words;
+        tile.out += tile_columns;
       }
     }
   }
