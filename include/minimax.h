@@ -224,7 +224,8 @@ MINIMAX_API void minimax_engine_info_init(minimax_engine_info *info);
 MINIMAX_API void minimax_engine_memory_init(minimax_engine_memory *memory);
 
 /* What a model would need, from its config.json and the headers or index of its weight files alone:
- * no weight is read, weight files may be absent. `path` and `options` as for minimax_engine_open.
+ * no weight is read, weight files may be absent. The tokenizer is not counted: several times the
+ * size of its file. `path` and `options` as for minimax_engine_open.
  * When there is an index, every name the loader would ask for is looked up in it. Any thread.
  *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR, MINIMAX_BAD_FILE, MINIMAX_UNSUPPORTED, MINIMAX_INVALID_ARGUMENT */
 MINIMAX_API minimax_status minimax_plan(const char *path, const minimax_engine_options *options,

@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/moe.h"
 
+#include "base/error.h"
 #include "engine/ops/ops.h"
 
 namespace minimax {
 namespace {
+
+// A kernel reads all experts of a layer in one way.
+void check_types(const std::vector<ExpertWeights>& experts, const std::string& layer) {
+  const DType type = experts.front().gate.values.dtype();
+  for (const ExpertWeights& expert : experts) {
+    for (const Weight& weight : {expert.gate, expert.up, expert.down}) {
+      if (weight.values.dtype() == type) continue;
+      fail(MINIMAX_UNSUPPORTED, layer, ": experts of both ", name_of(type), " and ",
+           name_of(weight.values.dtype()), ", expected one type");
+    }
+  }
+}
 
 // Experts out of the two tensors that hold them all.
 std::vector<ExpertWeights> split_experts(const Tensor& gate_up, const Tensor& down,
@@ -39,6 +52,7 @@ Moe::Moe(const ModelConfig& config, const MoeTensors& tensors, WeightSource& sou
       router_precision_(config.router_logits_bf16 ? RouterPrecision::bf16 : RouterPrecision::f32),
       router_(source.vector_f32(tensors.gate)),
       experts_(load_experts(config, tensors, source)) {
+  check_types(experts_, tensors.gate.name);
 }
 
 void Moe::forward(Step& step, const Tensor& v, const Tensor& out) const {
