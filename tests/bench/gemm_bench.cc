@@ -6,8 +6,9 @@
 //
 // All candidates of a row run in turns, on the same numbers; a row gives the median and, in
 // brackets, the best of each, also as a share of the first: a loop of vdpbf16ps or FMA on
-// registers, or a plain read of memory. oneDNN, if it was there to build with, gets x already
-// rounded to bf16.
+// registers, or a plain read of memory. oneDNN, if it was there to build with, gets x already rounded
+// to bf16, with weights in its own format or as they lie in a file; "from f32" rounds x itself, as ours
+// does: the same job.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -236,6 +237,9 @@ class OneDnn {
     auto* halves = static_cast<uint16_t*>(x_.get_data_handle());
     for (size_t i = 0; i < x.size(); ++i) halves[i] = to_bf16(x[i]).bits;
     weight_ = dnnl::memory(chosen.weights_desc(), engine_);
+    const dnnl::memory::desc wide({shape.M, shape.K}, dnnl::memory::data_type::f32, Tag::ab);
+    wide_x_ = dnnl::memory(wide, engine_, x.data());
+    narrow_x_ = dnnl::reorder(wide_x_, x_);
     dnnl::memory given(plain, engine_, const_cast<void*>(weight));
     dnnl::reorder(given, weight_).execute(stream_, given, weight_);
     out_ = dnnl::memory(out, engine_);
@@ -247,12 +251,18 @@ class OneDnn {
                      {{DNNL_ARG_SRC, x_}, {DNNL_ARG_WEIGHTS, weight_}, {DNNL_ARG_DST, out_}});
     stream_.wait();
   }
+  // The whole job of CpuBackend::linear: x is f32 and is rounded first.
+  void run_from_f32() {
+    narrow_x_.execute(stream_, wide_x_, x_);
+    run();
+  }
 
  private:
   dnnl::engine engine_;
   dnnl::stream stream_;
   dnnl::matmul product_;
-  dnnl::memory x_, weight_, out_;
+  dnnl::reorder narrow_x_;
+  dnnl::memory wide_x_, x_, weight_, out_;
 };
 #endif
 
@@ -317,6 +327,7 @@ struct Bench {
     const double work = candidates[1].work;
     candidates.push_back({"oneDNN packed", [&] { own.run(); }, work});
     candidates.push_back({"oneDNN plain", [&] { plain.run(); }, work});
+    candidates.push_back({"oneDNN from f32", [&] { plain.run_from_f32(); }, work});
 #endif
     race("bf16 " + shape.text(), "GFLOP/s", candidates);
   }
