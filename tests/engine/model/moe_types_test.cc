@@ -17,15 +17,22 @@ class MixedSource final : public WeightSource {
   using WeightSource::matrix;
   using WeightSource::vector_f32;
   Tensor matrix(std::string_view name, const Shape& expected) override {
-    return allocate(name == odd_name_ ? DType::f32 : DType::bf16, expected);
+    return take(name == odd_name_ ? DType::f32 : DType::bf16, expected);
   }
   Tensor vector_f32(std::string_view, const Shape& expected) override {
-    return allocate(DType::f32, expected);
+    return take(DType::f32, expected);
   }
   void read_pages() override {}
 
  private:
+  Tensor take(DType dtype, const Shape& shape) {
+    const size_t size_bytes = static_cast<size_t>(shape.element_count()) * size_of(dtype);
+    taken_.emplace_back(host_memory(), size_bytes);
+    return taken_.back().tensor(dtype, shape);
+  }
+
   std::string odd_name_;
+  std::vector<Buffer> taken_;
 };
 
 MoeTensors two_experts() {
