@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -29,7 +30,8 @@ size_t arena_bytes(const ModelConfig& config, int64_t tokens, DType act) {
   const size_t hidden = Arena::padded(static_cast<size_t>(tokens * config.width) * size_of(act));
   const size_t logits =
       Arena::padded(static_cast<size_t>(logits_rows * config.vocabulary_size) * sizeof(float));
-  return ids + hidden + std::max(logits, Decoder::scratch_bytes(config, tokens, act));
+  // A recorded step has both at once.
+  return ids + hidden + logits + Decoder::scratch_bytes(config, tokens, act);
 }
 
 TimelineShape timeline_shape(const ModelConfig& config, int64_t rewind_tokens, DType act) {
@@ -42,18 +44,20 @@ TimelineShape timeline_shape(const ModelConfig& config, int64_t rewind_tokens, D
           .log_type = act};
 }
 
-bool all_zero(const Tensor& row) {
-  const auto* bytes = static_cast<const unsigned char*>(row.raw());
-  const size_t size = row.size_bytes();
-  return size == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size - 1) == 0);
+bool all_zero(std::span<const std::byte> row) {
+  return row.empty() ||
+         (row[0] == std::byte{} && std::memcmp(row.data(), row.data() + 1, row.size() - 1) == 0);
 }
 
-std::vector<int32_t> find_zero_rows(const Tensor& table) {
-  std::vector<int32_t> rows;
-  for (int64_t id = 0; id < table.dim(0); ++id) {
-    if (all_zero(table.at(id))) rows.push_back(static_cast<int32_t>(id));
-  }
-  return rows;
+// The type of activations tells what a device computes in, but for a CPU that was asked to round.
+DType compute_type_of(const Backend& backend, Compute compute) {
+  return compute == Compute::bf16 ? DType::bf16 : backend.activation_type();
+}
+
+// Every sequence goes on by one token and wants its logits: such steps are all alike.
+bool is_decode(std::span<const StepEntry> entries) {
+  return std::all_of(entries.begin(), entries.end(),
+                     [](const StepEntry& e) { return e.tokens.size() == 1 && e.sink; });
 }
 
 // What load and plan both find out before any weight is read.
@@ -89,7 +93,8 @@ ModelFiles read_files(const std::filesystem::path& path, const EngineOptions& op
 std::unique_ptr<WeightSource> open_source(ModelFiles& files, const EngineOptions& options,
                                           Memory& memory, const LoadOptions& load) {
   if (options.weights == WeightOrigin::synthetic) {
-    const DType dtype = files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    const DType stored = files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    const DType dtype = load.matrix_type.value_or(stored);
     return std::make_unique<SyntheticSource>(options.synthetic_seed, dtype, memory, load);
   }
   return std::make_unique<CheckpointSource>(std::move(*files.checkpoint), memory, load);
@@ -109,7 +114,7 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
          " bytes of weights, ", available_bytes(options.device), " available");
   }
   const LoadOptions load{&loaders, options.progress, options.progress_user,
-                         files.totals.weight_bytes};
+                         files.totals.weight_bytes, backend->weight_type()};
   std::unique_ptr<WeightSource> source = open_source(files, options, backend->memory(), load);
   WeightSource& weights = *source;
   std::unique_ptr<Engine> engine(new Engine(options, std::move(files.config), std::move(source),
@@ -121,9 +126,7 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
     log(MINIMAX_LOG_WARNING, path.string(), ": weights of ", files.totals.weight_bytes,
         " bytes do not fit in memory, they are read from the files as they are needed");
   }
-  if (engine->backend_->memory().host_addressable()) {
-    engine->zero_rows_ = find_zero_rows(engine->decoder_.embeddings());
-  }
+  engine->find_zero_rows();
   log(MINIMAX_LOG_INFO, path.string(), ": ", files.totals.parameter_count, " parameters on ",
       options.device);
   return engine;
@@ -166,6 +169,36 @@ Engine::Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightS
       step_(*backend_, arena_, config_, kv_type, kv_page_tokens,
             static_cast<size_t>(options_.chunk_tokens)) {
   backend_->reserve(step_limits(config_, options_.chunk_tokens));
+  host_ids_.reserve(static_cast<size_t>(options_.chunk_tokens));
+  if (!backend_->memory().host_addressable()) {
+    host_logits_.resize(static_cast<size_t>(logits_rows * config_.vocabulary_size));
+  }
+}
+
+DType Engine::compute_type() const {
+  return compute_type_of(*backend_, options_.compute);
+}
+
+// Row by row from the host's memory, or in blocks from the device's.
+void Engine::find_zero_rows() {
+  const Tensor& table = decoder_.embeddings();
+  Memory& memory = backend_->memory();
+  const size_t row_bytes = table.dim(0) > 0 ? table.at(0).size_bytes() : 0;
+  constexpr int64_t block_rows = 4096;
+  std::vector<std::byte> block;
+  for (int64_t first = 0; first < table.dim(0); first += block_rows) {
+    const Tensor rows = table.rows(first, std::min(block_rows, table.dim(0) - first));
+    const auto* bytes = static_cast<const std::byte*>(rows.raw());
+    if (!memory.host_addressable()) {
+      block.resize(rows.size_bytes());
+      memory.copy_to_host(block.data(), rows.raw(), block.size());
+      bytes = block.data();
+    }
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      const std::span<const std::byte> row(bytes + static_cast<size_t>(i) * row_bytes, row_bytes);
+      if (all_zero(row)) zero_rows_.push_back(static_cast<int32_t>(first + i));
+    }
+  }
 }
 
 size_t Engine::workspace_bytes() const {
@@ -211,14 +244,28 @@ void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
   const int64_t count = step_.token_count();
   const Tensor ids = arena_.take(DType::i32, {count});
   const Tensor hidden = arena_.take(backend_->activation_type(), {count, config_.width});
-  int64_t row = 0;
+  host_ids_.clear();
   for (const StepEntry& entry : entries) {
-    const int64_t rows = static_cast<int64_t>(entry.tokens.size());
-    backend_->memory().copy_from_host(ids.rows(row, rows).raw(), entry.tokens.data(),
-                                      entry.tokens.size_bytes());
-    row += rows;
+    host_ids_.insert(host_ids_.end(), entry.tokens.begin(), entry.tokens.end());
+  }
+  backend_->memory().copy_from_host(ids.raw(), host_ids_.data(), ids.size_bytes());
+  backend_->begin_step(step_.sequences());
+  const bool with_logits = !tap && is_decode(entries) && count <= logits_rows;
+  if (with_logits) {
+    const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
+    backend_->run({.tokens = count, .sequences = count, .logits = count}, [&] {
+      decoder_.forward(step_, ids, hidden);
+      decoder_.logits(*backend_, hidden, logits);
+    });
+    backend_->finish();
+    for (const StepEntry& entry : entries) entry.timeline->advance(entry.tokens);
+    for (int64_t i = 0; i < count; ++i) {
+      give_rows(entries[static_cast<size_t>(i)], 0, logits.rows(i, 1));
+    }
+    return;
   }
   decoder_.forward(step_, ids, hidden);
+  backend_->finish();
   for (const StepEntry& entry : entries) entry.timeline->advance(entry.tokens);
   give_logits(entries, hidden);
 }
@@ -229,22 +276,26 @@ void Engine::give_logits(std::span<const StepEntry> entries, const Tensor& hidde
     const int64_t rows = static_cast<int64_t>(entry.tokens.size());
     const int64_t skipped = entry.wanted == LogitsWanted::last ? rows - 1 : 0;
     for (int64_t first = skipped; entry.sink && first < rows; first += logits_rows) {
-      give_rows(entry, hidden, row + first, first, std::min(logits_rows, rows - first));
+      const int64_t count = std::min(logits_rows, rows - first);
+      const Arena::Scope scope(arena_);
+      const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
+      decoder_.logits(*backend_, hidden.rows(row + first, count), logits);
+      give_rows(entry, first, logits);
     }
     row += rows;
   }
 }
 
-// Logits of `count` rows of hidden from first_row on, which are the entry's tokens from `first` on.
-void Engine::give_rows(const StepEntry& entry, const Tensor& hidden, int64_t first_row,
-                       int64_t first, int64_t count) {
-  const Arena::Scope scope(arena_);
-  const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
-  decoder_.logits(*backend_, hidden.rows(first_row, count), logits);
-  assert(backend_->memory().host_addressable());
-  for (int64_t i = 0; i < count; ++i) {
-    entry.sink->take(entry.first_index + first + i,
-                     {logits.row<float>(i), static_cast<size_t>(config_.vocabulary_size)});
+// Logits of the entry's tokens from `first` on.
+void Engine::give_rows(const StepEntry& entry, int64_t first, const Tensor& logits) {
+  const auto width = static_cast<size_t>(logits.dim(1));
+  const auto* rows = static_cast<const float*>(logits.raw());
+  if (!backend_->memory().host_addressable()) {
+    backend_->memory().copy_to_host(host_logits_.data(), logits.raw(), logits.size_bytes());
+    rows = host_logits_.data();
+  }
+  for (int64_t i = 0; i < logits.dim(0); ++i) {
+    entry.sink->take(entry.first_index + first + i, {rows + static_cast<size_t>(i) * width, width});
   }
 }
 

@@ -28,7 +28,7 @@ enum class WeightOrigin { files, synthetic };
 struct EngineOptions {
   std::string device = "cpu";
   int thread_count = 1;
-  Compute compute = Compute::f32;
+  Compute compute = Compute::automatic;
   int32_t kv_type = MINIMAX_TYPE_AUTO;
   WeightOrigin weights = WeightOrigin::files;
   uint64_t synthetic_seed = 0;
@@ -73,6 +73,8 @@ class Engine {
   const EngineOptions& options() const { return options_; }
   DType kv_type() const { return kv_type_; }
   const WeightTotals& weights() const { return weight_totals_; }
+  // What matrix products compute in.
+  DType compute_type() const;
   size_t workspace_bytes() const;
   size_t kv_bytes() const { return pages_->used_bytes(); }
   // Ids whose embedding is all zero: they were never trained and must not be sampled.
@@ -95,8 +97,8 @@ class Engine {
          const TextTensors& tensors, WeightTotals totals, DType kv_type,
          std::unique_ptr<Backend> backend);
   void give_logits(std::span<const StepEntry> entries, const Tensor& hidden);
-  void give_rows(const StepEntry& entry, const Tensor& hidden, int64_t first_row, int64_t first,
-                 int64_t count);
+  void give_rows(const StepEntry& entry, int64_t first, const Tensor& logits);
+  void find_zero_rows();
 
   const EngineOptions options_;
   const ModelConfig config_;
@@ -112,6 +114,9 @@ class Engine {
   std::mutex step_mutex_;  // guards what follows
   Arena arena_;
   Step step_;
+  std::vector<int32_t> host_ids_;  // of the step
+  std::vector<float>
+      host_logits_;  // [logits_rows, V] where the host cannot read the device's memory
 };
 
 }  // namespace minimax

@@ -31,6 +31,7 @@ int thread_count_of(int32_t given) {
 Compute compute_of(int32_t type) {
   switch (type) {
     case MINIMAX_TYPE_AUTO:
+      return Compute::automatic;
     case MINIMAX_TYPE_F32:
       return Compute::f32;
     case MINIMAX_TYPE_BF16:
@@ -89,8 +90,7 @@ minimax_engine_info describe(const Model& model) {
   info.vocabulary_size = static_cast<int32_t>(config.vocabulary_size);
   info.expert_count = static_cast<int32_t>(config.expert_count);
   info.thread_count = engine.options().thread_count;
-  info.compute_type =
-      engine.options().compute == Compute::bf16 ? MINIMAX_TYPE_BF16 : MINIMAX_TYPE_F32;
+  info.compute_type = type_number(engine.compute_type());
   info.kv_type = type_number(engine.kv_type());
   info.has_tokenizer = model.has_tokenizer() ? 1 : 0;
   info.has_vision = config.has_vision ? 1 : 0;
@@ -118,7 +118,8 @@ EngineOptions read_engine_options(const minimax_engine_options* given) {
   options.synthetic_seed = read.synthetic_seed;
   options.context_limit = read.context_limit;
   options.kv_bytes_limit = read.kv_bytes_limit;
-  if (read.chunk_tokens > 0) options.chunk_tokens = read.chunk_tokens;
+  options.chunk_tokens =
+      read.chunk_tokens > 0 ? read.chunk_tokens : default_chunk_tokens(options.device);
   options.progress = read.progress;
   options.progress_user = read.progress_user;
   return options;

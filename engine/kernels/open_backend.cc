@@ -7,11 +7,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
+#include <optional>
 
 #include "base/error.h"
 #include "engine/kernels/cpu/cpu_backend.h"
 #include "engine/kernels/plain/plain_backend.h"
+#if MINIMAX_CUDA
+#include "engine/kernels/cuda/cuda_devices.h"
+#endif
 
 namespace minimax {
 namespace {
@@ -50,17 +55,58 @@ std::unique_ptr<Backend> open_cpu(Isa isa, Compute compute, int thread_count) {
   return std::make_unique<CpuBackend>(thread_count, kind, isa);
 }
 
+std::vector<DeviceDescription> find_devices() {
+  std::vector<DeviceDescription> all{describe_cpu()};
+#if MINIMAX_CUDA
+  for (CudaDescription& gpu : cuda_devices()) {
+    all.push_back(
+        {text("cuda:", gpu.index), std::move(gpu.name), gpu.memory_bytes, gpu.multiprocessors});
+  }
+#endif
+  return all;
+}
+
+// 1 of "cuda:1".
+std::optional<int> cuda_index(std::string_view device) {
+  constexpr std::string_view prefix = "cuda:";
+  if (!device.starts_with(prefix)) return std::nullopt;
+  int index = -1;
+  const auto [end, error] =
+      std::from_chars(device.data() + prefix.size(), device.data() + device.size(), index);
+  const bool is_whole = error == std::errc() && end == device.data() + device.size() && index >= 0;
+  return is_whole ? std::optional(index) : std::nullopt;
+}
+
+std::unique_ptr<Backend> open_gpu(int index, Compute compute) {
+#if MINIMAX_CUDA
+  if (compute == Compute::f32) {
+    fail(MINIMAX_UNSUPPORTED, "compute_type is f32, a GPU computes in bf16 with f32 sums");
+  }
+  return open_cuda(index);
+#else
+  static_cast<void>(compute);
+  fail(MINIMAX_NOT_AVAILABLE, "device cuda:", index, ": this library was built without CUDA");
+#endif
+}
+
 }  // namespace
 
 const std::vector<DeviceDescription>& devices() {
-  static const std::vector<DeviceDescription> all{describe_cpu()};
+  static const std::vector<DeviceDescription> all = find_devices();
   return all;
 }
 
 uint64_t available_bytes(std::string_view device) {
+#if MINIMAX_CUDA
+  if (const std::optional<int> index = cuda_index(device)) return cuda_available_bytes(*index);
+#endif
   if (!device.starts_with("cpu")) return 0;
   const std::string free = system_value("/proc/meminfo", "MemAvailable");
   return free.empty() ? devices()[0].memory_bytes : std::strtoull(free.c_str(), nullptr, 10) * 1024;
+}
+
+int64_t default_chunk_tokens(std::string_view device) {
+  return cuda_index(device) ? 4096 : 512;
 }
 
 std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, int thread_count) {
@@ -74,10 +120,8 @@ std::unique_ptr<Backend> open_backend(std::string_view device, Compute compute, 
     }
     return open_cpu(isa, compute, thread_count);
   }
-  if (device.starts_with("cuda:")) {
-    fail(MINIMAX_NOT_AVAILABLE, "device ", device, ": this library was built without CUDA");
-  }
-  fail(MINIMAX_NOT_FOUND, "device ", device, " is unknown, expected cpu");
+  if (const std::optional<int> index = cuda_index(device)) return open_gpu(*index, compute);
+  fail(MINIMAX_NOT_FOUND, "device ", device, " is unknown, expected cpu or cuda:0");
 }
 
 }  // namespace minimax

@@ -12,7 +12,8 @@
 
 namespace minimax {
 
-enum class Compute { f32, bf16 };
+// What the inputs of matrix products are rounded to; automatic: f32 on the CPU, bf16 on a GPU.
+enum class Compute { automatic, f32, bf16 };
 
 struct DeviceDescription {
   std::string name;         // "cpu"
@@ -23,9 +24,12 @@ struct DeviceDescription {
 
 // Everything a backend can be opened on. "cpu" is always the first.
 const std::vector<DeviceDescription>& devices();
+// Tokens of a prompt that are best computed at once.
+int64_t default_chunk_tokens(std::string_view device);
 // Free memory of one of them now, in bytes.
 uint64_t available_bytes(std::string_view device);
 
+// "cuda:0" and so on: a GPU, in bf16; MINIMAX_UNSUPPORTED for f32.
 // "cpu", or one way of it for comparisons: "cpu:avx512", "cpu:avx2", "cpu:portable" (vector kernels of
 // one kind), "cpu:plain" (plain loops on one thread). MINIMAX_NOT_FOUND when there is no such device,
 // MINIMAX_NOT_AVAILABLE when this machine or build lacks it. thread_count 1 or more, for the CPU's own

@@ -33,7 +33,7 @@ void LightningAttention::forward(Step& step, const Tensor& u, const Tensor& out)
 
   const Tensor heads = step.arena().take(act, {tokens, width});
   ops::lightning_attention(backend, qkv.reshaped({tokens, head_count_, 3, head_dim_}), slope_,
-                           step.lightning(index_),
+                           index_, step.lightning(),
                            heads.reshaped({tokens, head_count_, head_dim_}));
 
   const Tensor gate = step.arena().take(act, {tokens, width});

@@ -10,7 +10,6 @@ Step::Step(Backend& backend, Arena& arena, const ModelConfig& config, DType kv_t
     : backend_(backend),
       arena_(arena),
       kv_layout_{kv_type, page_tokens, config.kv_head_count, config.head_dim, 0} {
-  timelines_.reserve(most_sequences);
   spans_.reserve(most_sequences);
   lightning_.reserve(most_sequences);
   kv_.reserve(most_sequences);
@@ -19,7 +18,6 @@ Step::Step(Backend& backend, Arena& arena, const ModelConfig& config, DType kv_t
 void Step::begin(LayerTap* tap) {
   tap_ = tap;
   token_count_ = 0;
-  timelines_.clear();
   spans_.clear();
   lightning_.clear();
   kv_.clear();
@@ -28,20 +26,11 @@ void Step::begin(LayerTap* tap) {
 void Step::add(const Timeline& timeline, int64_t count) {
   assert(spans_.size() < spans_.capacity());
   const SequenceSpan span{token_count_, count, timeline.position()};
-  timelines_.push_back(&timeline);
   spans_.push_back(span);
-  lightning_.push_back(
-      {span, timeline.committed(), timeline.committed_after(count), Tensor(), Tensor()});
+  lightning_.push_back({span, timeline.committed(), timeline.committed_after(count),
+                        timeline.state(0), timeline.log(0)});
   kv_.push_back({span, timeline.pages()});
   token_count_ += count;
-}
-
-std::span<const LightningSequence> Step::lightning(int64_t i) {
-  for (size_t s = 0; s < lightning_.size(); ++s) {
-    lightning_[s].state = timelines_[s]->state(i);
-    lightning_[s].log = timelines_[s]->log(i);
-  }
-  return lightning_;
 }
 
 KvLayout Step::kv_layout(int64_t i) const {

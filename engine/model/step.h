@@ -43,11 +43,13 @@ class Step {
   int64_t token_count() const { return token_count_; }  // T
 
   std::span<const SequenceSpan> spans() const { return spans_; }
-  // States and logs of the i-th lightning layer; valid until the next call.
-  std::span<const LightningSequence> lightning(int64_t i);
+  // States and logs of all lightning layers.
+  std::span<const LightningSequence> lightning() const { return lightning_; }
   // Pages, and where in them the i-th softmax layer keeps its keys and values.
   std::span<const KvSequence> kv() const { return kv_; }
   KvLayout kv_layout(int64_t i) const;
+
+  StepSequences sequences() const { return {spans_, lightning_, kv_}; }
 
   // Bytes of a page that holds all softmax layers.
   static size_t page_bytes(const ModelConfig& config, DType kv_type, int64_t page_tokens);
@@ -58,7 +60,6 @@ class Step {
   KvLayout kv_layout_;
   LayerTap* tap_ = nullptr;
   int64_t token_count_ = 0;
-  std::vector<const Timeline*> timelines_;
   std::vector<SequenceSpan> spans_;
   std::vector<LightningSequence> lightning_;
   std::vector<KvSequence> kv_;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -22,11 +24,24 @@ class Backend {
   virtual const std::string& name() const = 0;  // "cpu"
   virtual Memory& memory() = 0;
   virtual DType activation_type() const = 0;
+  // What matrices of weights are kept as: as they are stored (f16 as f32), or all as one type.
+  virtual std::optional<DType> weight_type() const { return std::nullopt; }
 
   // Takes the scratch memory for steps up to these limits, once; scratch_bytes() tells how much that
   // is or would be.
   virtual void reserve(const StepLimits& limits) = 0;
   virtual size_t scratch_bytes(const StepLimits& limits) const = 0;
+
+  // Tells of the sequences of the step that begins, so that a device can copy what it needs of them once
+  // for all layers. Operations given other sequences work too.
+  virtual void begin_step(const StepSequences&) {}
+  // Runs `work`, which calls operations and nothing else. Calls with the same key hand over the same
+  // operations with the same arguments, but for what begin_step told: a device may record them once
+  // and play them from then on.
+  virtual void run(const StepKey&, const std::function<void()>& work) { work(); }
+  // Waits until everything handed over is computed. What went wrong on a device is thrown here at the
+  // latest, with the operation's name.
+  virtual void finish() {}
 
   virtual void embed(const Tensor& ids, const Tensor& table, const Tensor& out) = 0;
   virtual void linear(const Tensor& x, const Weight& weight, Activation activation,
@@ -38,7 +53,7 @@ class Backend {
   virtual void gated_rms_norm(const Tensor& x, const Tensor& gate, const Tensor& weight, float eps,
                               const Tensor& out) = 0;
   virtual void rope(const Tensor& x, std::span<const SequenceSpan> sequences, Rope rope) = 0;
-  virtual void lightning_attention(const Tensor& qkv, const Tensor& slope,
+  virtual void lightning_attention(const Tensor& qkv, const Tensor& slope, int64_t layer,
                                    std::span<const LightningSequence> sequences,
                                    const Tensor& out) = 0;
   virtual void store_kv(const Tensor& k, const Tensor& v, const KvLayout& layout,

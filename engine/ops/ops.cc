@@ -148,18 +148,19 @@ void rope(Backend& backend, const Tensor& x, std::span<const SequenceSpan> seque
   if (x.dim(0) > 0 && rope.rotary_dim > 0) backend.rope(x, sequences, rope);
 }
 
-void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slope,
+void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slope, int64_t layer,
                          std::span<const LightningSequence> sequences, const Tensor& out) {
   check_rank("qkv", qkv, 4);
   const int64_t tokens = qkv.dim(0), heads = qkv.dim(1), width = qkv.dim(3);
   check("qkv", qkv, backend.activation_type(), {tokens, heads, 3, width});
   check("slope", slope, DType::f32, {heads});
   check("out", out, qkv.dtype(), {tokens, heads, width});
+  require(layer >= 0, "layer is ", layer, ", expected 0 or more");
   check_sequences(sequences, tokens);
   for (const LightningSequence& sequence : sequences) {
     check_lightning(sequence, heads, width, qkv.dtype());
   }
-  if (tokens > 0) backend.lightning_attention(qkv, slope, sequences, out);
+  if (tokens > 0) backend.lightning_attention(qkv, slope, layer, sequences, out);
 }
 
 void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout& layout,

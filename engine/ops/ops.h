@@ -81,12 +81,14 @@ void rope(Backend& backend, const Tensor& x, std::span<const SequenceSpan> seque
 //
 //   qkv    [T, H, 3, D]  act   q, k, v after SiLU; no rotary embedding, no 1/sqrt(D)
 //   slope  [H]           f32   above 0
+//   layer                      counted among lightning layers: whose states
 //   out    [T, H, D]     act
 //   sequences  see LightningSequence: the state is kept as committed state + log
 //
-// However a sequence is split into calls, the committed states are the same to the bit (given the
-// same q, k, v): they are folded lightning_block tokens at a time, at multiples of it.
-void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slope,
+// However a sequence is split into calls, the committed states are the same (given the same q, k, v):
+// to the bit on the CPU, where they are folded lightning_block tokens at a time, at multiples of it;
+// to the rounding of f32 sums on a GPU.
+void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slope, int64_t layer,
                          std::span<const LightningSequence> sequences, const Tensor& out);
 
 // Writes keys and values of T new tokens into their pages.

@@ -2,6 +2,7 @@
 // What operations that look across tokens must know of the sequences of a step.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,8 +36,9 @@ struct SequenceSpan {
 // States are folded so many tokens at a time, at absolute multiples of it.
 inline constexpr int64_t lightning_block = 32;
 
-// The lightning state of one sequence in one layer: the state after `committed` tokens, and beside it
-// the keys and values of the tokens since, un-folded, so that they can be taken back.
+// The lightning states of one sequence: in each layer the state after `committed` tokens, and beside it
+// the keys and values of the tokens since, un-folded, so that they can be taken back. The layers lie
+// one behind the other; the tensors are the first layer's.
 struct LightningSequence {
   SequenceSpan span;
   int64_t committed;        // a multiple of lightning_block, at most span.position
@@ -46,6 +48,16 @@ struct LightningSequence {
                // R a multiple of lightning_block; in: tokens committed .. position; out: at
                // least committed_after .. position + row_count. R >= position + row_count -
                // committed_after, and R >= position - committed
+
+  Tensor state_of(int64_t layer) const { return behind(state, layer); }
+  Tensor log_of(int64_t layer) const { return behind(log, layer); }
+
+ private:
+  static Tensor behind(const Tensor& first, int64_t layer) {
+    auto* data =
+        static_cast<std::byte*>(first.raw()) + static_cast<size_t>(layer) * first.size_bytes();
+    return {data, first.dtype(), first.shape()};
+  }
 };
 
 // Where a softmax layer keeps keys and values: in pages of page_tokens tokens, at layer_offset bytes
@@ -66,6 +78,22 @@ struct KvLayout {
 struct KvSequence {
   SequenceSpan span;
   std::span<std::byte* const> pages;
+};
+
+// What the operations of a step will be told of its sequences. The lists stay where they are, and as
+// they are, until the step has been computed.
+struct StepSequences {
+  std::span<const SequenceSpan> spans;
+  std::span<const LightningSequence> lightning;
+  std::span<const KvSequence> kv;
+};
+
+// Steps that hand over the same operations.
+struct StepKey {
+  int64_t tokens;     // T
+  int64_t sequences;  // S
+  int64_t logits;     // rows of logits at the end
+  auto operator<=>(const StepKey&) const = default;
 };
 
 // The largest step a backend must be ready for.

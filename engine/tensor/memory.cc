@@ -5,11 +5,29 @@
 #include <new>
 
 #include "base/error.h"
+#include "engine/tensor/buffer.h"
 
 namespace minimax {
 namespace {
 
 constexpr std::align_val_t alignment{64};
+
+class PlainUpload final : public Upload {
+ public:
+  PlainUpload(Memory& memory, size_t half_bytes)
+      : memory_(memory), half_(host_memory(), half_bytes) {}
+
+  size_t half_bytes() const override { return half_.size_bytes(); }
+  std::byte* next_half() override { return static_cast<std::byte*>(half_.data()); }
+  void send(void* device, size_t size_bytes) override {
+    memory_.copy_from_host(device, half_.data(), size_bytes);
+  }
+  void finish() override {}
+
+ private:
+  Memory& memory_;
+  const Buffer half_;
+};
 
 class HostMemory final : public Memory {
  public:
@@ -35,6 +53,10 @@ class HostMemory final : public Memory {
 };
 
 }  // namespace
+
+std::unique_ptr<Upload> Memory::new_upload(size_t half_bytes) {
+  return std::make_unique<PlainUpload>(*this, half_bytes);
+}
 
 Memory& host_memory() {
   static HostMemory memory;

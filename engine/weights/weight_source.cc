@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t block_elements = 4 << 20;  // 8 MB of bf16: few enough calls, many enough shares
 constexpr size_t block_bytes = 16 << 20;     // of pages that are read at once by one thread
+constexpr size_t upload_bytes = 64 << 20;    // on the way to a device, while as many are read
+constexpr int64_t upload_block_elements = 1 << 20;
 constexpr size_t page_bytes = 4096;
 
 int64_t block_count(int64_t total, int64_t block) {
@@ -25,25 +27,36 @@ size_t counted_size(DType stored) {
   return stored == DType::f16 ? 4 : size_of(stored);
 }
 
-template <typename Stored>
-void widen(const std::byte* from, int64_t count, std::byte* to) {
+void store(float value, float* to) {
+  *to = value;
+}
+void store(float value, bf16* to) {
+  *to = to_bf16(value);
+}
+
+template <typename Stored, typename Wanted>
+void convert_each(const std::byte* from, int64_t count, std::byte* to) {
   for (int64_t i = 0; i < count; ++i) {
     Stored element;
     std::memcpy(&element, from + static_cast<size_t>(i) * sizeof element, sizeof element);
-    const float value = to_f32(element);
+    Wanted value;
+    store(to_f32(element), &value);
     std::memcpy(to + static_cast<size_t>(i) * sizeof value, &value, sizeof value);
   }
 }
 
-// Elements as they are stored, to the same type or to f32. The addresses need no alignment.
+// Elements as they are stored, to f32, bf16 or the same type. The addresses need no alignment.
 void convert(DType from, const std::byte* stored, int64_t count, DType to, std::byte* out) {
   if (from == to) {
     std::memcpy(out, stored, static_cast<size_t>(count) * size_of(to));
     return;
   }
-  assert(to == DType::f32);
-  if (from == DType::bf16) widen<bf16>(stored, count, out);
-  if (from == DType::f16) widen<f16>(stored, count, out);
+  assert(to == DType::f32 || to == DType::bf16);
+  const bool to_bf16 = to == DType::bf16;
+  if (from == DType::f32) convert_each<float, bf16>(stored, count, out);
+  if (from == DType::bf16) convert_each<bf16, float>(stored, count, out);
+  if (from == DType::f16 && to_bf16) convert_each<f16, bf16>(stored, count, out);
+  if (from == DType::f16 && !to_bf16) convert_each<f16, float>(stored, count, out);
 }
 
 bool aligned(const std::byte* data, DType dtype) {
@@ -85,13 +98,6 @@ Spread spread_of(std::string_view name, const Shape& shape) {
   int64_t inputs = shape[shape.rank() - 1];
   if (shape.rank() == 4) inputs *= shape[1] * shape[2];  // a convolution
   return {0, 1 / std::sqrt(static_cast<float>(inputs))};
-}
-
-void store(float value, float* to) {
-  *to = value;
-}
-void store(float value, bf16* to) {
-  *to = to_bf16(value);
 }
 
 // Numbers [first, first + count) of the sequence that starts at `seed`: four of each 64 random
@@ -166,22 +172,27 @@ void WeightSource::fill_in_place(const Tensor& out, size_t counted_bytes, const 
 void WeightSource::fill_through_host(const Tensor& out, size_t counted_bytes,
                                      const Producer& produce) {
   const int64_t total = out.element_count();
-  const int64_t group = std::min(total, block_elements * blocks_at_once());
   const size_t element_bytes = size_of(out.dtype());
-  const Buffer staging(host_memory(), static_cast<size_t>(group) * element_bytes);
-  auto* data = static_cast<std::byte*>(staging.data());
+  if (!upload_) upload_ = memory_.new_upload(upload_bytes);
+  const int64_t group = static_cast<int64_t>(upload_->half_bytes() / element_bytes);
   for (int64_t start = 0; start < total; start += group) {
     const int64_t end = std::min(total, start + group);
-    for_each(block_count(end - start, block_elements), [&](int64_t block) {
-      const int64_t first = block * block_elements;
-      produce(start + first, std::min(block_elements, end - start - first),
+    std::byte* data = upload_->next_half();
+    for_each(block_count(end - start, upload_block_elements), [&](int64_t block) {
+      const int64_t first = block * upload_block_elements;
+      produce(start + first, std::min(upload_block_elements, end - start - first),
               data + static_cast<size_t>(first) * element_bytes);
     });
-    memory_.copy_from_host(
-        static_cast<std::byte*>(out.raw()) + static_cast<size_t>(start) * element_bytes, data,
-        static_cast<size_t>(end - start) * element_bytes);
+    upload_->send(static_cast<std::byte*>(out.raw()) + static_cast<size_t>(start) * element_bytes,
+                  static_cast<size_t>(end - start) * element_bytes);
     report(static_cast<uint64_t>(end - start) * counted_bytes);
   }
+}
+
+void WeightSource::read_pages() {
+  if (!upload_) return;
+  upload_->finish();
+  upload_.reset();
 }
 
 CheckpointSource::CheckpointSource(Checkpoint checkpoint, Memory& memory,
@@ -192,7 +203,8 @@ CheckpointSource::CheckpointSource(Checkpoint checkpoint, Memory& memory,
 
 Tensor CheckpointSource::matrix(std::string_view name, const Shape& expected) {
   const DType stored = *required(name, expected).dtype;
-  return tensor_as(stored == DType::f16 ? DType::f32 : stored, name, expected);
+  const DType kept = stored == DType::f16 ? DType::f32 : stored;
+  return tensor_as(options_.matrix_type.value_or(kept), name, expected);
 }
 
 Tensor CheckpointSource::vector_f32(std::string_view name, const Shape& expected) {
@@ -222,6 +234,7 @@ Tensor CheckpointSource::tensor_as(DType dtype, std::string_view name, const Sha
 }
 
 void CheckpointSource::read_pages() {
+  WeightSource::read_pages();
   struct Block {
     const StoredTensor* tensor;
     size_t offset, size_bytes;

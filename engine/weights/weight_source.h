@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +25,8 @@ struct LoadOptions {
   minimax_progress_fn progress = nullptr;
   void* progress_user = nullptr;
   uint64_t total_bytes = 0;  // of all tensors that will be asked for: what progress counts up to
+  std::optional<DType> matrix_type =
+      std::nullopt;  // f32 or bf16: what matrices become; none: as they are stored
 };
 
 // Gives out the tensors of a model one by one, and owns them: keep it as long as they are used. One
@@ -33,14 +37,15 @@ class WeightSource {
   virtual ~WeightSource() = default;
 
   virtual bool has(std::string_view name) const = 0;
-  // As stored, bf16 or f32 (f16 is widened to f32), in place in the mapped file where the device
-  // can read it there. MINIMAX_BAD_FILE when it is missing or of another shape or type.
+  // Of the type that LoadOptions asks for, else as stored, bf16 or f32 (f16 is widened to f32); in
+  // place in the mapped file where the device can read it there. MINIMAX_BAD_FILE when it is missing or of another shape or type.
   virtual Tensor matrix(std::string_view name, const Shape& expected) = 0;
   // The same in f32 whatever is stored, of any rank: norms, biases, routers.
   virtual Tensor vector_f32(std::string_view name, const Shape& expected) = 0;
-  // After the last tensor: reads what is used in place from the disk, all threads at once. May be
-  // left out when the weights do not fit in memory: pages are then read at their first use.
-  virtual void read_pages() = 0;
+  // After the last tensor: reads what is used in place from the disk, all threads at once, and waits
+  // for what is on its way to the device. May be left out when the weights do not fit in memory:
+  // pages are then read at their first use.
+  virtual void read_pages();
 
   // Of the tensors given out, as stored; f16 counts as the f32 it became.
   uint64_t byte_count() const { return byte_count_; }
@@ -70,6 +75,7 @@ class WeightSource {
   void fill_in_place(const Tensor& out, size_t counted_bytes, const Producer& produce);
 
   std::vector<Buffer> buffers_;
+  std::unique_ptr<Upload> upload_;  // once it is needed
   uint64_t done_bytes_ = 0;
 };
 
@@ -107,7 +113,6 @@ class SyntheticSource final : public WeightSource {
   using WeightSource::vector_f32;
   Tensor matrix(std::string_view name, const Shape& expected) override;
   Tensor vector_f32(std::string_view name, const Shape& expected) override;
-  void read_pages() override {}
 
  private:
   Tensor made_up(std::string_view name, const Shape& shape, DType dtype, size_t counted_bytes);

@@ -168,7 +168,7 @@ class Bench {
              .state = Tensor(states[i].data(), DType::f32, {H, D, D}),
              .log = Tensor(logs[i].data(), DType::f32, {H, 2, R, D})}};
         backend_.lightning_attention(Tensor(qkv.data(), DType::f32, {T, H, 3, D}),
-                                     Tensor(slope.data(), DType::f32, {H}), sequences,
+                                     Tensor(slope.data(), DType::f32, {H}), 0, sequences,
                                      Tensor(out.data(), DType::f32, {T, H, D}));
       }
     });

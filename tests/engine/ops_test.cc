@@ -30,7 +30,9 @@ class CountingBackend final : public Backend {
   void residual_rms_norm(T, T, ResidualScale, T, float, T) override { ++calls; }
   void gated_rms_norm(T, T, T, float, T) override { ++calls; }
   void rope(T, std::span<const SequenceSpan>, Rope) override { ++calls; }
-  void lightning_attention(T, T, std::span<const LightningSequence>, T) override { ++calls; }
+  void lightning_attention(T, T, int64_t, std::span<const LightningSequence>, T) override {
+    ++calls;
+  }
   void store_kv(T, T, const KvLayout&, std::span<const KvSequence>) override { ++calls; }
   void softmax_attention(T, float, const KvLayout&, std::span<const KvSequence>, T) override {
     ++calls;
@@ -198,7 +200,7 @@ class LightningDoor : public Door {
   }
   std::function<void(Backend&)> call(const LightningSequence& sequence) const {
     return [=](Backend& b) {
-      ops::lightning_attention(b, tensor({5, 2, 3, 4}), tensor({2}), {&sequence, 1},
+      ops::lightning_attention(b, tensor({5, 2, 3, 4}), tensor({2}), 0, {&sequence, 1},
                                tensor({5, 2, 4}));
     };
   }
@@ -208,7 +210,7 @@ TEST_F(LightningDoor, Tensors) {
   const auto call = [this](const Tensor& qkv, const Tensor& slope, const Tensor& out) {
     return [=, this](Backend& b) {
       const LightningSequence only = sequence();
-      ops::lightning_attention(b, qkv, slope, {&only, 1}, out);
+      ops::lightning_attention(b, qkv, slope, 0, {&only, 1}, out);
     };
   };
   expect_calls(1, call(tensor({5, 2, 3, 4}), tensor({2}), tensor({5, 2, 4})));
@@ -226,7 +228,7 @@ TEST_F(LightningDoor, Tensors) {
 
 TEST_F(LightningDoor, NoTokens) {
   expect_calls(0, [](Backend& b) {
-    ops::lightning_attention(b, tensor({0, 2, 3, 4}), tensor({2}), {}, tensor({0, 2, 4}));
+    ops::lightning_attention(b, tensor({0, 2, 3, 4}), tensor({2}), 0, {}, tensor({0, 2, 4}));
   });
 }
 

@@ -389,7 +389,7 @@ void lightning_row(int64_t T, int64_t S, int64_t H, int64_t D, int64_t rewind_to
                            states[s].tensor(), logs[s].tensor()});
     }
     Output out({T, H, D});
-    ops::lightning_attention(backend, qkv.tensor(), Tensor(slope.data(), DType::f32, {H}),
+    ops::lightning_attention(backend, qkv.tensor(), Tensor(slope.data(), DType::f32, {H}), 0,
                              sequences, out.tensor());
     std::vector<Result> results{out.result()};
     for (size_t s = 0; s < inputs.size(); ++s) {

@@ -41,7 +41,7 @@ class CpuBackend final : public Backend {
   void gated_rms_norm(const Tensor& x, const Tensor& gate, const Tensor& weight, float eps,
                       const Tensor& out) override;
   void rope(const Tensor& x, std::span<const SequenceSpan> sequences, Rope rope) override;
-  void lightning_attention(const Tensor& qkv, const Tensor& slope,
+  void lightning_attention(const Tensor& qkv, const Tensor& slope, int64_t layer,
                            std::span<const LightningSequence> sequences,
                            const Tensor& out) override;
   void store_kv(const Tensor& k, const Tensor& v, const KvLayout& layout,

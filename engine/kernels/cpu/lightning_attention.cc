@@ -297,15 +297,16 @@ class HeadWalk {
   int64_t q_step_ = 0;
 };
 
-Head head_of(const Tensor& qkv, const LightningSequence& sequence, int64_t h, const Tensor& out) {
+Head head_of(const Tensor& qkv, int64_t layer, const LightningSequence& sequence, int64_t h,
+             const Tensor& out) {
   const SequenceSpan& span = sequence.span;
-  const Tensor log = sequence.log.at(h);
+  const Tensor log = sequence.log_of(layer).at(h);
   return {.width = qkv.dim(3),
           .qkv = qkv.row<float>(span.first_row) + h * qkv.stride(1),
           .qkv_step = qkv.stride(0),
           .out = out.row<float>(span.first_row) + h * out.stride(1),
           .out_step = out.stride(0),
-          .state = sequence.state.row<float>(h),
+          .state = sequence.state_of(layer).row<float>(h),
           .log_keys = log.row<float>(0),
           .log_values = log.row<float>(1),
           .log_rows = log.dim(1),
@@ -322,7 +323,7 @@ size_t attention_scratch_bytes(const StepLimits& limits, int thread_count) {
   return std::max(lightning, softmax_scratch_bytes(limits, thread_count));
 }
 
-void CpuBackend::lightning_attention(const Tensor& qkv, const Tensor& slope,
+void CpuBackend::lightning_attention(const Tensor& qkv, const Tensor& slope, int64_t layer,
                                      std::span<const LightningSequence> sequences,
                                      const Tensor& out) {
   const int64_t head_count = qkv.dim(1);
@@ -336,7 +337,7 @@ void CpuBackend::lightning_attention(const Tensor& qkv, const Tensor& slope,
   share_out(threads_, item_count, cost, [&](int64_t item, int thread) {
     const LightningSequence& sequence = sequences[static_cast<size_t>(item / head_count)];
     const int64_t h = item % head_count;
-    const Head head = head_of(qkv, sequence, h, out);
+    const Head head = head_of(qkv, layer, sequence, h, out);
     float* const scratch = static_cast<float*>(attention_scratch_.data()) +
                            static_cast<size_t>(thread) * scratch_floats;
     HeadWalk(kernels_.attention, head, slope.data<float>()[h], sequence.committed, scratch)

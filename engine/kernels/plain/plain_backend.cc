@@ -153,17 +153,18 @@ void PlainBackend::rope(const Tensor& x, std::span<const SequenceSpan> sequences
   }
 }
 
-void PlainBackend::lightning_attention(const Tensor& qkv, const Tensor& slope,
+void PlainBackend::lightning_attention(const Tensor& qkv, const Tensor& slope, int64_t layer,
                                        std::span<const LightningSequence> sequences,
                                        const Tensor& out) {
   const int64_t heads = qkv.dim(1), width = qkv.dim(3);
   for (const LightningSequence& sequence : sequences) {
-    const int64_t rows = sequence.log.dim(2);
+    const Tensor state = sequence.state_of(layer), logs = sequence.log_of(layer);
+    const int64_t rows = logs.dim(2);
     for (int64_t h = 0; h < heads; ++h) {
-      float* log = sequence.log.data<float>() + h * sequence.log.stride(0);
-      LightningHead head{sequence.state.data<float>() + h * sequence.state.stride(0),
+      float* log = logs.data<float>() + h * logs.stride(0);
+      LightningHead head{state.data<float>() + h * state.stride(0),
                          log,
-                         log + sequence.log.stride(1),
+                         log + logs.stride(1),
                          rows,
                          width,
                          slope.data<float>()[h]};

@@ -147,7 +147,8 @@ std::vector<float> run(CpuBackend& backend, const Expected& sequence, Session& s
                    {count, H, 3, D});
   const Tensor slope(sequence.slope.data(), DType::f32, {H});
   const LightningSequence sequences[] = {session.advance(0, count)};
-  backend.lightning_attention(qkv, slope, sequences, Tensor(out.data(), DType::f32, {count, H, D}));
+  backend.lightning_attention(qkv, slope, 0, sequences,
+                              Tensor(out.data(), DType::f32, {count, H, D}));
   return out;
 }
 
@@ -302,7 +303,7 @@ std::vector<float> run_together(CpuBackend& backend, const Expected& all,
     row += part.count;
   }
   backend.lightning_attention(Tensor(qkv.data(), DType::f32, {rows, H, 3, D}),
-                              Tensor(all.slope.data(), DType::f32, {H}), sequences,
+                              Tensor(all.slope.data(), DType::f32, {H}), 0, sequences,
                               Tensor(out.data(), DType::f32, {rows, H, D}));
   states.clear();
   for (const Session& session : sessions) {
