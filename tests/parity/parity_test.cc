@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every operation of ops.h as the plain loops do it and as the CPU's kernels do it, on the same
-// numbers. One row a shape: what is computed, and how far the two may be apart.
+// Every operation of ops.h as the plain loops do it, and as the CPU's kernels and a GPU's do it, on the
+// same numbers. One row a shape: what is computed, and how far the two may be apart.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,9 +13,11 @@
 
 #include "base/error.h"
 #include "engine/kernels/cpu/cpu_backend.h"
+#include "engine/kernels/open_backend.h"
 #include "engine/kernels/plain/plain_backend.h"
 #include "engine/ops/ops.h"
 #include "tests/engine/kernels/numbers.h"
+#include "tests/parity/far_backend.h"
 
 namespace minimax {
 namespace {
@@ -41,34 +43,51 @@ struct Result {
 
 using Operation = std::function<std::vector<Result>(Backend&)>;
 
+// On a GPU activations are bf16: one rounding of a result, and where a kernel keeps something in
+// between as bf16 (experts' hidden numbers, shares of keys, decayed keys), the roundings of those too.
+constexpr double far_rounding = 4e-3;
+constexpr double far_between = 1.2e-2;
+constexpr double not_on_a_gpu = -1;  // it keeps no f32 matrices
+
 struct Row {
   std::string operation;
   Operation run;
   double bound;
+  double far_bound = far_rounding;
 };
 
 struct Device {
   std::string name;
-  std::unique_ptr<CpuBackend> backend;
+  std::unique_ptr<Backend> backend;
+  bool is_far = false;
 };
 
-const std::vector<Device>& cpus() {
+constexpr StepLimits largest_step{.tokens = 300,
+                                  .widest_input = 6144,
+                                  .width = 512,
+                                  .head_count = 16,
+                                  .head_dim = 128,
+                                  .expert_count = 32,
+                                  .experts_per_token = 4,
+                                  .expert_width = 512};
+
+const std::vector<Device>& all_devices() {
   static const std::vector<Device> all = [] {
     std::vector<Device> devices;
     for (const Isa isa : supported_isas()) {
       for (const int threads : {1, 2}) {
         auto backend = std::make_unique<CpuBackend>(threads, CpuCompute::f32, isa);
-        backend->reserve({.tokens = 300,
-                          .widest_input = 6144,
-                          .width = 512,
-                          .head_count = 16,
-                          .head_dim = 128,
-                          .expert_count = 32,
-                          .experts_per_token = 4,
-                          .expert_width = 300});
+        backend->reserve(largest_step);
         devices.push_back(
             {text(name_of(isa), threads == 1 ? "" : ", 2 threads"), std::move(backend)});
       }
+    }
+    for (const DeviceDescription& device : minimax::devices()) {
+      if (!device.name.starts_with("cuda:")) continue;
+      auto backend =
+          std::make_unique<FarBackend>(open_backend(device.name, Compute::automatic, 1));
+      backend->reserve(largest_step);
+      devices.push_back({device.name, std::move(backend), true});
     }
     return devices;
   }();
@@ -125,13 +144,14 @@ void compare(const std::string& label, const Result& found, const Result& expect
 void expect_parity(const Row& row) {
   PlainBackend plain;
   const std::vector<Result> expected = row.run(plain);
-  for (const Device& device : cpus()) {
+  for (const Device& device : all_devices()) {
+    if (device.is_far && row.far_bound == not_on_a_gpu) continue;
     const std::vector<Result> found = row.run(*device.backend);
     for (size_t i = 0; i < expected.size(); ++i) {
       const Result& result = expected[i];
       compare(text(row.operation, " ", result.name, result.name.empty() ? "" : " ",
                    result.shape.to_string(), " ", device.name),
-              found[i], result, row.bound);
+              found[i], result, device.is_far ? row.far_bound : row.bound);
     }
   }
 }
@@ -140,10 +160,12 @@ size_t count_of(const Shape& shape) {
   return static_cast<size_t>(shape.element_count());
 }
 
-// Random numbers under a shape, the same for the same shape and seed.
+// Random numbers under a shape, the same for the same shape and seed; such as bf16 can hold.
 struct Input {
   Input(const Shape& shape, uint32_t seed)
-      : shape(shape), numbers(random_numbers(count_of(shape), seed)) {}
+      : shape(shape), numbers(random_numbers(count_of(shape), seed)) {
+    for (float& x : numbers) x = to_f32(to_bf16(x));
+  }
   Tensor tensor() const { return {numbers.data(), DType::f32, shape}; }
 
   Shape shape;
@@ -198,7 +220,7 @@ TEST(Parity, Embed) {
                                     out.tensor());
                          return std::vector{out.result()};
                        },
-                       same});
+                       same, dtype == DType::bf16 ? same : not_on_a_gpu});
       }
     }
   }
@@ -214,7 +236,7 @@ void linear_row(int64_t T, int64_t K, int64_t N, DType dtype, Activation activat
                    ops::linear(backend, x.tensor(), weight.weight(), activation, out.tensor());
                    return std::vector{out.result()};
                  },
-                 sums});
+                 sums, dtype == DType::bf16 ? far_rounding : not_on_a_gpu});
 }
 
 TEST(Parity, Linear) {
@@ -230,6 +252,8 @@ TEST(Parity, Linear) {
       }
       for (const int64_t T : {1, 2, 33}) linear_row(T, 6144, 19, dtype, activation);
       for (const int64_t T : {1, 3, 65}) linear_row(T, 97, 509, dtype, activation);
+      for (const int64_t T : {1, 5, 16, 17, 64, 129, 257}) linear_row(T, 256, 384, dtype, activation);
+      for (const int64_t T : {3, 70, 130}) linear_row(T, 1032, 520, dtype, activation);
     }
   }
 }
@@ -246,7 +270,7 @@ TEST(Parity, Logits) {
                          ops::logits(backend, x.tensor(), weight.weight(), out.tensor());
                          return std::vector{out.result()};
                        },
-                       sums});
+                       sums, dtype == DType::bf16 ? sums : not_on_a_gpu});
       }
     }
   }
@@ -399,7 +423,8 @@ void lightning_row(int64_t T, int64_t S, int64_t H, int64_t D, int64_t rewind_to
     return results;
   };
   expect_parity(
-      {text("lightning_attention of ", S, " sequences, rewind ", rewind_tokens), run, sums});
+      {text("lightning_attention of ", S, " sequences, rewind ", rewind_tokens), run, sums,
+       far_between});
 }
 
 TEST(Parity, LightningAttention) {
@@ -411,7 +436,12 @@ TEST(Parity, LightningAttention) {
     lightning_row(T, 2, 3, 11, 1);
     lightning_row(T, 2, 1, 64, 100);
   }
-  for (const int64_t T : {1, 33, 65}) lightning_row(T, 2, 2, 128, 32);
+  for (const int64_t S : {1, 2, 3}) {
+    for (const int64_t T : {1, 2, 8, 9, 31, 33, 64, 65, 96, 128, 255, 257}) {
+      lightning_row(T, S, 2, 128, 32);
+      lightning_row(T, S, 1, 128, S == 2 ? 100 : 0);
+    }
+  }
 }
 
 // Pages of S sequences as one block of memory, with noise where nothing was stored.
@@ -475,7 +505,9 @@ void for_each_kv_shape(const Body& body) {
         if (S == 2) body(kv_type, T, S, KvWidths{3, 1, 19, 7});
       }
     }
-    for (const int64_t T : {1, 33}) body(kv_type, T, int64_t{2}, KvWidths{16, 2, 128, 256});
+    for (const int64_t T : {1, 8, 9, 33, 64, 65, 127, 128, 129, 255, 257}) {
+      for (const int64_t S : {1, 2, 3}) body(kv_type, T, S, KvWidths{16, 2, 128, 256});
+    }
   }
 }
 
@@ -489,7 +521,7 @@ TEST(Parity, StoreKv) {
                      ops::store_kv(backend, k.tensor(), v.tensor(), layout, pages.sequences);
                      return std::vector{pages.all()};
                    },
-                   same});
+                   same, same});
   });
 }
 
@@ -506,7 +538,7 @@ TEST(Parity, SoftmaxAttention) {
                                             out.tensor());
                      return std::vector{out.result()};
                    },
-                   sums});
+                   sums, far_between});
   });
 }
 
@@ -535,7 +567,7 @@ void route_row(int64_t T, int64_t W, int64_t X, int64_t E, RouterPrecision preci
          return std::vector{Result{"experts", {T, E}, {experts.begin(), experts.end()}},
                             shares.result("shares")};
        },
-       sums});
+       sums, sums});
 }
 
 TEST(Parity, Route) {
@@ -590,7 +622,7 @@ void moe_row(int64_t T, const MoeWidths& widths, DType dtype) {
                             Tensor(shares.data(), DType::f32, {T, E}), out.tensor());
                    return std::vector{out.result()};
                  },
-                 sums});
+                 sums, dtype == DType::bf16 ? far_between : not_on_a_gpu});
 }
 
 TEST(Parity, Moe) {
@@ -602,6 +634,7 @@ TEST(Parity, Moe) {
       }
     }
     for (const int64_t T : {1, 65}) moe_row(T, {131, 257, 8, 2}, dtype);
+    for (const int64_t T : {1, 2, 16, 17, 64, 65, 130, 300}) moe_row(T, {256, 384, 6, 2}, dtype);
   }
 }
 

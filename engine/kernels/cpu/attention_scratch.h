@@ -11,6 +11,6 @@ namespace minimax {
 // For steps up to these limits, whatever the length of a context.
 size_t attention_scratch_bytes(const StepLimits& limits, int thread_count);
 // The part of it that softmax attention needs.
-size_t softmax_scratch_bytes(const StepLimits& limits, int thread_count);
+size_t softmax_walk_scratch_bytes(const StepLimits& limits, int thread_count);
 
 }  // namespace minimax

@@ -320,7 +320,7 @@ Head head_of(const Tensor& qkv, int64_t layer, const LightningSequence& sequence
 size_t attention_scratch_bytes(const StepLimits& limits, int thread_count) {
   const size_t lightning =
       HeadWalk::scratch_floats(limits.head_dim) * sizeof(float) * static_cast<size_t>(thread_count);
-  return std::max(lightning, softmax_scratch_bytes(limits, thread_count));
+  return std::max(lightning, softmax_walk_scratch_bytes(limits, thread_count));
 }
 
 void CpuBackend::lightning_attention(const Tensor& qkv, const Tensor& slope, int64_t layer,

@@ -437,7 +437,7 @@ void run_wave(ThreadPool& threads, const Problem& problem, const Wave& wave, flo
 
 }  // namespace
 
-size_t softmax_scratch_bytes(const StepLimits& limits, int thread_count) {
+size_t softmax_walk_scratch_bytes(const StepLimits& limits, int thread_count) {
   const int64_t floats = thread_count * TileScratch::floats(limits.head_count, limits.head_dim) +
                          waiting_rows(limits) * partial_floats(1, limits.head_dim);
   return static_cast<size_t>(floats) * sizeof(float);

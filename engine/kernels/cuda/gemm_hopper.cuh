@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// The persistent wgmma product that linear_hopper and moe_hopper share.
+//
+// It computes sums[output, token] = weight[output] . x[token]: the weights are wgmma's 64 rows, the tokens
+// its 16 to 256 columns, so that a tile wastes at most 15 tokens. Two blocks of a cluster take
+// neighbouring outputs of the same tokens and each loads half of these for both. In a block one warp
+// loads and two warpgroups multiply 64 outputs each; while one stores its sums the other goes on.
+#pragma once
+
+#include "engine/kernels/cuda/device.cuh"
+#include "engine/kernels/cuda/hopper.cuh"
+
+namespace minimax::hopper {
+
+inline constexpr int group_outputs = 64;
+inline constexpr int block_outputs = 2 * group_outputs;
+inline constexpr int cluster_outputs = 2 * block_outputs;
+inline constexpr int most_tokens = 256;
+inline constexpr int token_step = 16;
+inline constexpr int step_inputs = 64;  // 128 bytes, the swizzle's width
+inline constexpr int block_threads = 3 * 128;
+inline constexpr int most_stages = 12;
+
+inline constexpr uint32_t weight_bytes = block_outputs * step_inputs * sizeof(bfloat16);
+inline constexpr uint32_t token_row_bytes = step_inputs * sizeof(bfloat16);
+
+// Sums wait in shared memory, chunk by chunk, to be copied out: [tokens of a chunk][outputs of a group],
+// the rows so far apart that stores of 8 rows meet every bank once.
+inline constexpr uint32_t chunk_bytes = 32 * (group_outputs * sizeof(bfloat16) + 16);
+inline constexpr uint32_t chunk_count = 2;
+static_assert(chunk_bytes >= 16 * (group_outputs * sizeof(float) + 16));
+
+// How many stages of tiles with so many tokens fit, and the shared memory they take.
+struct RingShape {
+  int stages;
+  uint32_t stage_bytes;
+
+  __host__ __device__ static constexpr uint32_t other_bytes() {
+    return 1024 + 2 * chunk_count * chunk_bytes + 2 * most_stages * 8;
+  }
+  static RingShape fit(int tokens, int shared_bytes) {
+    const uint32_t stage = weight_bytes + static_cast<uint32_t>(tokens) * token_row_bytes;
+    const int fitting = static_cast<int>((static_cast<uint32_t>(shared_bytes) - other_bytes()) / stage);
+    return {fitting < most_stages ? fitting : most_stages, stage};
+  }
+  uint32_t shared_bytes() const {
+    return other_bytes() + static_cast<uint32_t>(stages) * stage_bytes;
+  }
+};
+
+// A tile as this block sees it.
+struct Tile {
+  int output;  // first of this block
+  int token;   // first row of the tokens' matrix
+  int tokens;  // multiplied, a multiple of token_step
+  int valid;   // of these, stored
+  int expert;
+};
+
+// The stages between the loading warp and the warpgroups.
+struct Ring {
+  uint32_t stages_at, barriers_at, chunks_at;
+  RingShape shape;
+
+  __device__ explicit Ring(RingShape shape, const void* shared) : shape(shape) {
+    stages_at = (shared_address(shared) + 1023) & ~1023u;
+    chunks_at = stages_at + static_cast<uint32_t>(shape.stages) * shape.stage_bytes;
+    barriers_at = chunks_at + 2 * chunk_count * chunk_bytes;
+  }
+  __device__ uint32_t stage(int i) const {
+    return stages_at + static_cast<uint32_t>(i) * shape.stage_bytes;
+  }
+  __device__ uint32_t full(int i) const { return barriers_at + static_cast<uint32_t>(i) * 8; }
+  __device__ uint32_t empty(int i) const { return full(most_stages + i); }
+  // By all threads. A stage is empty when the 8 warps of both blocks have said so.
+  __device__ void open() const {
+    if (threadIdx.x == 0) {
+      for (int i = 0; i < shape.stages; ++i) {
+        barrier_init(full(i), 1);
+        barrier_init(empty(i), 16);
+      }
+      fence_barrier_init();
+    }
+    __syncthreads();
+    cluster_sync();
+  }
+  // By whole warps.
+  __device__ void release(int i) const {
+    const uint32_t lane = threadIdx.x % 32;
+    if (lane < 2) barrier_arrive_at(empty(i), lane);
+  }
+};
+
+// Where a role stands in the ring.
+struct Place {
+  int index = 0;
+  uint32_t parity = 0;
+
+  __device__ void advance(int stages) {
+    if (++index == stages) {
+      index = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+using Sums = float[most_tokens / 2];
+
+template <int tokens>
+__device__ __forceinline__ void multiply(Sums& sums, const Ring& ring, Place& place, int steps,
+                                         uint32_t group) {
+  int last = 0;
+  for (int step = 0; step < steps; ++step) {
+    barrier_wait(ring.full(place.index), place.parity);
+    const uint32_t stage = ring.stage(place.index);
+    const uint64_t weights =
+        tile_descriptor(stage + group * (weight_bytes / 2));
+    const uint64_t x = tile_descriptor(stage + weight_bytes);
+    products_begin();
+#pragma unroll
+    for (int k = 0; k < step_inputs / 16; ++k) {
+      const uint64_t offset = static_cast<uint64_t>(2 * k);
+      Product<tokens>::shared(sums, weights + offset, x + offset, step + k);
+    }
+    products_commit();
+    if (step > 0) {
+      products_wait<1>();
+      ring.release(last);
+    }
+    last = place.index;
+    place.advance(ring.shape.stages);
+  }
+  products_wait<0>();
+  pin(sums);
+  ring.release(last);
+}
+
+// sums = weights * tokens over all steps, for as many tokens as the tile has.
+__device__ __forceinline__ void multiply_tile(Sums& sums, const Ring& ring, Place& place, int steps,
+                                              uint32_t group, int tokens) {
+  switch (tokens / token_step) {
+    case 1: return multiply<16>(sums, ring, place, steps, group);
+    case 2: return multiply<32>(sums, ring, place, steps, group);
+    case 3: return multiply<48>(sums, ring, place, steps, group);
+    case 4: return multiply<64>(sums, ring, place, steps, group);
+    case 5: return multiply<80>(sums, ring, place, steps, group);
+    case 6: return multiply<96>(sums, ring, place, steps, group);
+    case 7: return multiply<112>(sums, ring, place, steps, group);
+    case 8: return multiply<128>(sums, ring, place, steps, group);
+    case 9: return multiply<144>(sums, ring, place, steps, group);
+    case 10: return multiply<160>(sums, ring, place, steps, group);
+    case 11: return multiply<176>(sums, ring, place, steps, group);
+    case 12: return multiply<192>(sums, ring, place, steps, group);
+    case 13: return multiply<208>(sums, ring, place, steps, group);
+    case 14: return multiply<224>(sums, ring, place, steps, group);
+    case 15: return multiply<240>(sums, ring, place, steps, group);
+    default: return multiply<256>(sums, ring, place, steps, group);
+  }
+}
+
+__device__ __forceinline__ uint32_t pack(float low, float high) {
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&both);
+}
+
+// Ways to bring a group's sums of 8 tokens into a chunk. sums: this thread's four of these tokens.
+
+// bf16 [tokens, 64 outputs]
+template <bool activate>
+struct PlainRows {
+  static constexpr int chunk_tokens = 32;
+  static constexpr uint32_t pitch = group_outputs * sizeof(bfloat16) + 16;
+  static constexpr int outputs = group_outputs;
+  using Number = bfloat16;
+
+  static __device__ float value(float sum) { return activate ? silu(sum) : sum; }
+  static __device__ void put(const float* sums, uint32_t chunk) {
+    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
+    const uint32_t row = lane / 16 * 8 + lane % 8, column = warp * 16 + lane / 8 % 2 * 8;
+#pragma unroll
+    for (int t = 0; t < chunk_tokens; t += 16) {
+      uint32_t packed[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float* two = sums + t / 2 + 2 * i;
+        packed[i] = pack(value(two[0]), value(two[1]));
+      }
+      store_blocks_transposed(chunk + (static_cast<uint32_t>(t) + row) * pitch + column * 2, packed[0],
+                              packed[1], packed[2], packed[3]);
+    }
+  }
+};
+
+// f32 [tokens, 64 outputs]
+template <bool activate>
+struct FloatRows {
+  static constexpr int chunk_tokens = 16;
+  static constexpr uint32_t pitch = group_outputs * sizeof(float) + 16;
+  static constexpr int outputs = group_outputs;
+  using Number = float;
+
+  static __device__ void put(const float* sums, uint32_t chunk) {
+    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
+#pragma unroll
+    for (int i = 0; i < chunk_tokens / 2; ++i) {
+      const uint32_t row = static_cast<uint32_t>(i / 4 * 8 + i % 2) + lane % 4 * 2;
+      const uint32_t column = warp * 16 + static_cast<uint32_t>(i / 2 % 2 * 8) + lane / 4;
+      const float value = activate ? silu(sums[i]) : sums[i];
+      asm volatile("st.shared.f32 [%0], %1;" ::"r"(chunk + row * pitch + column * 4), "f"(value)
+                   : "memory");
+    }
+  }
+};
+
+// bf16 [tokens, 32]: silu(gate) * up. Of every 16 rows of weights 8 are gates, then 8 their ups; or the
+// other way round when up_first.
+template <bool up_first>
+struct GatedRows {
+  static constexpr int chunk_tokens = 32;
+  static constexpr uint32_t pitch = group_outputs / 2 * sizeof(bfloat16) + 16;
+  static constexpr int outputs = group_outputs / 2;
+  using Number = bfloat16;
+
+  static __device__ float value(float first, float second) {
+    return up_first ? silu(second) * first : silu(first) * second;
+  }
+  static __device__ void put(const float* sums, uint32_t chunk) {
+    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
+    uint32_t packed[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float* four = sums + 4 * i;
+      packed[i] = pack(value(four[0], four[2]), value(four[1], four[3]));
+    }
+    store_blocks_transposed(chunk + lane * pitch + warp * 16, packed[0], packed[1], packed[2],
+                            packed[3]);
+  }
+};
+
+// Copies a group's sums out, `columns` numbers for each valid token; row(i): where token i's go.
+template <typename Rows, typename Row>
+__device__ __forceinline__ void store_tile(const Sums& sums, const Ring& ring, uint32_t group,
+                                           int valid, int columns, const Row& row) {
+  const int thread = static_cast<int>(threadIdx.x % 128);
+  const int barrier = static_cast<int>(1 + group);
+  const int bytes = min(columns, Rows::outputs) * static_cast<int>(sizeof(typename Rows::Number));
+#pragma unroll
+  for (int first = 0; first < most_tokens; first += Rows::chunk_tokens) {
+    if (first >= valid) break;
+    const uint32_t turn = static_cast<uint32_t>(first / Rows::chunk_tokens) % chunk_count;
+    const uint32_t chunk = ring.chunks_at + (group * chunk_count + turn) * chunk_bytes;
+    const bool copies = thread < Rows::chunk_tokens;
+    if (copies) store_wait_read<chunk_count - 1>();
+    named_barrier(barrier, 128);
+    Rows::put(sums + first / 2, chunk);
+    fence_async();
+    named_barrier(barrier, 128);
+    if (copies && first + thread < valid && bytes > 0) {
+      store_bytes(row(first + thread), chunk + static_cast<uint32_t>(thread) * Rows::pitch,
+                  static_cast<uint32_t>(bytes));
+    }
+    if (copies) store_commit();
+  }
+}
+
+// The whole kernel. Work:
+//   int steps() const                                   steps of step_inputs
+//   bool find(int index, Tile&)                         ascending indices; false: no more
+//   void load_weights(const Tile&, int step, uint32_t to, uint32_t barrier) const
+//   const CUtensorMap* token_map(const Tile&) const     boxes of half the tile's tokens
+//   void store(const Sums&, const Ring&, const Tile&, uint32_t group) const
+//   static constexpr bool weights_are_known             find() needs no inputs
+template <typename Work>
+__device__ __forceinline__ void run(Work& work, const Ring& ring) {
+  const int cluster = static_cast<int>(blockIdx.x) / 2, clusters = static_cast<int>(gridDim.x) / 2;
+  const uint32_t rank = cluster_rank();
+  const int stages = ring.shape.stages, steps = work.steps();
+  const uint32_t role = threadIdx.x / 128;
+  if (role == 0) {
+    give_registers<40>();
+    if (threadIdx.x == 0) {
+      Place place;
+      Tile tile;
+      const auto load_tokens = [&](const Tile& of, int step, int stage) {
+        const int half = of.tokens / 2;
+        const uint32_t offset = weight_bytes + rank * static_cast<uint32_t>(half) * token_row_bytes;
+        load_2d_multicast(ring.stage(stage) + offset, work.token_map(of), ring.full(stage),
+                          step * step_inputs, of.token + static_cast<int>(rank) * half, 3,
+                          keep_long);
+      };
+      const auto load_weights = [&](const Tile& of, int step, int stage) {
+        barrier_expect(ring.full(stage),
+                       weight_bytes + static_cast<uint32_t>(of.tokens) * token_row_bytes);
+        work.load_weights(of, step, ring.stage(stage), ring.full(stage));
+      };
+      // The first weights travel while the kernel before this one ends.
+      int ahead = 0;
+      if constexpr (Work::weights_are_known) {
+        if (work.find(cluster, tile)) {
+          for (; ahead < min(steps, stages); ++ahead) load_weights(tile, ahead, ahead);
+        }
+      }
+      wait_for_inputs();
+      for (int index = cluster; work.find(index, tile); index += clusters) {
+        for (int step = 0; step < steps; ++step) {
+          if (ahead > 0) {
+            --ahead;
+          } else {
+            barrier_wait_cluster(ring.empty(place.index), place.parity ^ 1);
+            load_weights(tile, step, place.index);
+          }
+          load_tokens(tile, step, place.index);
+          place.advance(stages);
+        }
+      }
+      let_next_start();
+    }
+    __syncwarp();
+  } else {
+    take_registers<232>();
+    wait_for_inputs();
+    const uint32_t group = role - 1;
+    Place place;
+    Tile tile;
+    Sums sums;
+    for (int index = cluster; work.find(index, tile); index += clusters) {
+      multiply_tile(sums, ring, place, steps, group, tile.tokens);
+      work.store(sums, ring, tile, group);
+    }
+    store_wait<0>();
+    __syncwarp();
+  }
+  // Neither block may go while the other still writes to its shared memory.
+  cluster_sync();
+}
+
+}  // namespace minimax::hopper
