@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file_map.h"
+#include "vision/bmp.h"
 #include "vision/image_header.h"
 #include "vision/quiet_thread.h"
 
@@ -159,6 +160,9 @@ Image Image::decode(std::span<const std::byte> file, std::string_view name,
   const ImageHeader header = read_image_header(file, name);
   check_limits(header.size, name, limits);
   try {
+    if (header.format == ImageFormat::bmp) {
+      return Image(header.size, decode_bmp(file, header.size, name));
+    }
     const cv::Mat stored = decode_stored(file);
     check_stored(stored, header, name);
     const Turn turn = turn_of(header.orientation, header.size);

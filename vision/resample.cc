@@ -23,20 +23,28 @@ MINIMAX_DECLARE_TABLE(avx512)
 #endif
 #undef MINIMAX_DECLARE_TABLE
 
-const ResampleKernels& resample_kernels() {
+std::vector<const ResampleKernels*> supported_resample_kernels() {
+  std::vector<const ResampleKernels*> kernels{&portable::resample_kernels};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-    return avx512::resample_kernels;
+  if (__builtin_cpu_supports("avx2")) {
+    kernels.push_back(&avx2::resample_kernels);
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+      kernels.push_back(&avx512::resample_kernels);
+    }
   }
-  if (__builtin_cpu_supports("avx2")) return avx2::resample_kernels;
 #endif
-  return portable::resample_kernels;
+  return kernels;
 }
 
 namespace {
 
-// A part of the kernel's own definition: cubic convolution with a = -0.5, zero from 2 on.
+const ResampleKernels& fastest_kernels() {
+  static const ResampleKernels& fastest = *supported_resample_kernels().back();
+  return fastest;
+}
+
+// Cubic convolution with a = -0.5, zero from 2 on.
 double bicubic(double x) {
   constexpr double a = -0.5;
   x = std::abs(x);
@@ -128,7 +136,7 @@ void copy(const ConstRgbView& from, const RgbView& to) {
 void resize_height(const ConstRgbView& from, const Taps& taps, int64_t skipped, const RgbView& to,
                    ThreadPool& threads) {
   constexpr int64_t group = 8;
-  const ResampleKernels& kernels = resample_kernels();
+  const ResampleKernels& kernels = fastest_kernels();
   threads.for_each(count_of(to.size.height, group), [&](int64_t index) {
     const int64_t end = std::min((index + 1) * group, to.size.height);
     for (int64_t y = index * group; y < end; ++y) {
@@ -144,7 +152,7 @@ void resize_height(const ConstRgbView& from, const Taps& taps, int64_t skipped, 
 void resize_width(const ConstRgbView& from, const Taps& taps, const RgbView& to,
                   ThreadPool& threads) {
   constexpr size_t pixel = 3 * strip_rows;
-  const ResampleKernels& kernels = resample_kernels();
+  const ResampleKernels& kernels = fastest_kernels();
   const size_t old_size = static_cast<size_t>(from.size.width) * pixel;
   const size_t new_size = static_cast<size_t>(to.size.width) * pixel;
   const auto thread_count = static_cast<size_t>(threads.thread_count());

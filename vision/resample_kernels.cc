@@ -4,21 +4,20 @@
 
 #include <string.h>
 
+#if defined(__AVX2__)
+#pragma GCC diagnostic push  // gcc 12 warns of its own _mm512_undefined_epi32
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
 namespace minimax::MINIMAX_ISA {
 namespace {
 
-#if defined(__AVX512BW__)
-constexpr int lanes = 16;
-#elif defined(__AVX2__)
-constexpr int lanes = 8;
-#else
-constexpr int lanes = 4;
-#endif
-typedef int32_t Sums __attribute__((vector_size(4 * lanes)));
-typedef uint8_t Bytes __attribute__((vector_size(lanes)));
-typedef uint8_t Block __attribute__((vector_size(16)));
-
 constexpr int32_t half = 1 << (weight_bits - 1);
+
+typedef uint8_t Block __attribute__((vector_size(16)));
 
 template <typename Vector>
 Vector load(const uint8_t* from) {
@@ -32,30 +31,65 @@ void store(uint8_t* to, Vector vector) {
   memcpy(to, &vector, sizeof vector);
 }
 
-Bytes clip(Sums sums) {
-  const Sums zero{};
-  const Sums all = zero + 255;
-  sums >>= weight_bits;
-  sums = sums < zero ? zero : sums;
-  sums = sums > all ? all : sums;
-  return __builtin_convertvector(sums, Bytes);
-}
+// Sums of as many neighbouring bytes as a register has lanes: begun with a half, for rounding.
+#if defined(__AVX512BW__)
+struct Sums {
+  static constexpr int lanes = 16;
+  __m512i v = _mm512_set1_epi32(half);
+  void add(const uint8_t* bytes, int32_t weight) {
+    const __m512i wide = _mm512_cvtepu8_epi32(load<__m128i>(bytes));
+    v = _mm512_add_epi32(v, _mm512_mullo_epi32(wide, _mm512_set1_epi32(weight)));
+  }
+  void clip(uint8_t* out) const {
+    const __m512i whole = _mm512_srai_epi32(v, weight_bits);
+    store(out, _mm512_cvtusepi32_epi8(_mm512_max_epi32(whole, _mm512_setzero_si512())));
+  }
+};
+#elif defined(__AVX2__)
+struct Sums {
+  static constexpr int lanes = 8;
+  __m256i v = _mm256_set1_epi32(half);
+  void add(const uint8_t* bytes, int32_t weight) {
+    const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)bytes));
+    v = _mm256_add_epi32(v, _mm256_mullo_epi32(wide, _mm256_set1_epi32(weight)));
+  }
+  void clip(uint8_t* out) const {
+    const __m256i whole = _mm256_srai_epi32(v, weight_bits);
+    const __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i*)out, _mm_packus_epi16(halves, halves));
+  }
+};
+#else
+struct Sums {
+  static constexpr int lanes = 16;
+  int32_t v[lanes];
+  Sums() {
+    for (int32_t& sum : v) sum = half;
+  }
+  void add(const uint8_t* bytes, int32_t weight) {
+    for (int i = 0; i < lanes; ++i) v[i] += bytes[i] * weight;
+  }
+  void clip(uint8_t* out) const {
+    for (int i = 0; i < lanes; ++i) {
+      const int32_t whole = v[i] >> weight_bits;
+      out[i] = static_cast<uint8_t>(whole < 0 ? 0 : whole > 255 ? 255 : whole);
+    }
+  }
+};
+#endif
 
 // Vectors * lanes bytes of the result.
 template <int Vectors>
 void weigh_part(const uint8_t* rows, size_t stride, const int32_t* weights, int64_t count,
                 uint8_t* out) {
   Sums sums[Vectors];
-  for (int v = 0; v < Vectors; ++v) sums[v] = Sums{} + half;
   for (int64_t k = 0; k < count; ++k, rows += stride) {
-    const Sums weight = Sums{} + weights[k];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) {
-      sums[v] += __builtin_convertvector(load<Bytes>(rows + v * lanes), Sums) * weight;
-    }
+    for (int v = 0; v < Vectors; ++v) sums[v].add(rows + v * Sums::lanes, weights[k]);
   }
 #pragma GCC unroll 8
-  for (int v = 0; v < Vectors; ++v) store(out + v * lanes, clip(sums[v]));
+  for (int v = 0; v < Vectors; ++v) sums[v].clip(out + v * Sums::lanes);
 }
 
 void weigh_byte(const uint8_t* rows, size_t stride, const int32_t* weights, int64_t count,
@@ -68,11 +102,10 @@ void weigh_byte(const uint8_t* rows, size_t stride, const int32_t* weights, int6
 
 void weigh_rows(const uint8_t* rows, size_t stride, const int32_t* weights, int64_t count,
                 uint8_t* out, size_t size) {
-  constexpr int wide = 6;  // a strip's pixel is 3 * strip_rows bytes
+  constexpr size_t lanes = Sums::lanes,
+                   wide = 6 * lanes;  // 6 divide a strip's 3 * strip_rows bytes
   size_t i = 0;
-  for (; i + wide * lanes <= size; i += wide * lanes) {
-    weigh_part<wide>(rows + i, stride, weights, count, out + i);
-  }
+  for (; i + wide <= size; i += wide) weigh_part<6>(rows + i, stride, weights, count, out + i);
   for (; i + lanes <= size; i += lanes) weigh_part<1>(rows + i, stride, weights, count, out + i);
   for (; i < size; ++i) weigh_byte(rows + i, stride, weights, count, out + i);
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace minimax {
 
@@ -26,7 +27,7 @@ struct ResampleKernels {
                        int row_count);
 };
 
-// The fastest that this processor runs.
-const ResampleKernels& resample_kernels();
+// Those that this processor runs, the fastest last.
+std::vector<const ResampleKernels*> supported_resample_kernels();
 
 }  // namespace minimax
