@@ -91,6 +91,14 @@ std::unique_ptr<Backend> open_gpu(int index, Compute compute) {
 
 }  // namespace
 
+bool built_with_cuda() {
+#if MINIMAX_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
 const std::vector<DeviceDescription>& devices() {
   static const std::vector<DeviceDescription> all = find_devices();
   return all;

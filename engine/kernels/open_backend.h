@@ -22,6 +22,8 @@ struct DeviceDescription {
   int32_t core_count;
 };
 
+// Whether "cuda:0" and its like can be opened where there is such a device.
+bool built_with_cuda();
 // Everything a backend can be opened on. "cpu" is always the first.
 const std::vector<DeviceDescription>& devices();
 // Tokens of a prompt that are best computed at once.

@@ -99,7 +99,34 @@ void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation 
   check_weight("weight", weight.values, {weight.output_width(), x.dim(1)});
   check_type("x", x, backend.activation_type());
   check("out", out, backend.activation_type(), {x.dim(0), weight.output_width()});
+  require(activation != Activation::gelu, "linear ends in nothing or SiLU; GELU is add_bias's");
   if (x.dim(0) > 0 && weight.output_width() > 0) backend.linear(x, weight, activation, out);
+}
+
+void add_bias(Backend& backend, const Tensor& x, const Tensor& bias, Activation activation,
+              const Tensor& out) {
+  check_rank("x", x, 2);
+  check_type("x", x, backend.activation_type());
+  check("bias", bias, DType::f32, {x.dim(1)});
+  check("out", out, x.dtype(), x.shape());
+  if (x.element_count() > 0) backend.add_bias(x, bias, activation, out);
+}
+
+void add(Backend& backend, const Tensor& x, const Tensor& y, const Tensor& out) {
+  check_rank("x", x, 2);
+  check_rank("y", y, 2);
+  check_type("x", x, backend.activation_type());
+  check("y", y, x.dtype(), {y.dim(0), x.dim(1)});
+  check("out", out, x.dtype(), x.shape());
+  if (x.element_count() == 0) return;
+  require(y.dim(0) > 0 && x.dim(0) % y.dim(0) == 0, "y has ", y.dim(0), " rows for x's ", x.dim(0));
+  backend.add(x, y, out);
+}
+
+void copy(Backend& backend, const Tensor& from, const Tensor& to) {
+  check("to", to, from.dtype(), from.shape());
+  require(from.contiguous() && to.contiguous(), "copy of tensors with gaps");
+  if (from.element_count() > 0) backend.copy(from, to);
 }
 
 void logits(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& logits) {
@@ -108,6 +135,16 @@ void logits(Backend& backend, const Tensor& x, const Weight& weight, const Tenso
   check_type("x", x, backend.activation_type());
   check("logits", logits, DType::f32, {x.dim(0), weight.output_width()});
   if (x.dim(0) > 0) backend.logits(x, weight, logits);
+}
+
+void layer_norm(Backend& backend, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                float eps, const Tensor& out) {
+  check_rank("x", x, 2);
+  check_type("x", x, backend.activation_type());
+  check("weight", weight, DType::f32, {x.dim(1)});
+  check("bias", bias, DType::f32, {x.dim(1)});
+  check("out", out, x.dtype(), x.shape());
+  if (x.element_count() > 0) backend.layer_norm(x, weight, bias, eps, out);
 }
 
 void rms_norm(Backend& backend, const Tensor& x, const Tensor& weight, float eps,
@@ -174,7 +211,7 @@ void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout
 }
 
 void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
-                       std::span<const KvSequence> sequences, const Tensor& out) {
+                       std::span<const KvSequence> sequences, const Tensor& out, Mask mask) {
   check_rank("q", q, 3);
   check("q", q, backend.activation_type(), {q.dim(0), q.dim(1), layout.head_dim});
   require(q.dim(1) % layout.kv_head_count == 0, "q has ", q.dim(1), " heads for ",
@@ -182,7 +219,7 @@ void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvL
   check("out", out, q.dtype(), q.shape());
   check_sequences(sequences, q.dim(0));
   for (const KvSequence& sequence : sequences) check_pages(sequence, layout);
-  if (q.dim(0) > 0) backend.softmax_attention(q, scale, layout, sequences, out);
+  if (q.dim(0) > 0) backend.softmax_attention(q, scale, layout, sequences, out, mask);
 }
 
 void route(Backend& backend, const Tensor& x, const Tensor& weight, RouterPrecision precision,

@@ -20,7 +20,7 @@ namespace minimax::ops {
 // out[t, :] = table[ids[t], :]
 //
 //   ids    [T]     i32        each in [0, V)
-//   table  [V, W]  bf16, f32
+//   table  [V, W]  bf16, f32  weights, or rows that were computed
 //   out    [T, W]  act
 void embed(Backend& backend, const Tensor& ids, const Tensor& table, const Tensor& out);
 
@@ -32,12 +32,35 @@ void embed(Backend& backend, const Tensor& ids, const Tensor& table, const Tenso
 void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation activation,
             const Tensor& out);
 
+// out[t, n] = f(x[t, n] + bias[n])
+//
+//   x, out  [T, N]  act   out may be x
+//   bias    [N]     f32
+void add_bias(Backend& backend, const Tensor& x, const Tensor& bias, Activation activation,
+              const Tensor& out);
+
+// out[t, w] = x[t, w] + y[t mod R, w]
+//
+//   x, out  [T, W]  act   out may be x; R divides T
+//   y       [R, W]  act
+void add(Backend& backend, const Tensor& x, const Tensor& y, const Tensor& out);
+
+// The same numbers somewhere else; both contiguous, of one type and as many.
+void copy(Backend& backend, const Tensor& from, const Tensor& to);
+
 // logits[t, v] = sum over k of x[t, k] * weight[v, k], never rounded below f32 products and sums
 // (docs/model.md §6).
 //
 //   x       [T, K]  act
 //   logits  [T, V]  f32
 void logits(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& logits);
+
+// out[t, w] = (x[t, w] - mean of x[t]) / sqrt(variance of x[t] + eps) * weight[w] + bias[w]
+//
+//   x, out        [T, W]  act   in place allowed
+//   weight, bias  [W]     f32
+void layer_norm(Backend& backend, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                float eps, const Tensor& out);
 
 // out[t, w] = x[t, w] / sqrt(mean over w of x[t, w]^2 + eps) * weight[w]
 //
@@ -97,14 +120,16 @@ void lightning_attention(Backend& backend, const Tensor& qkv, const Tensor& slop
 void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout& layout,
               std::span<const KvSequence> sequences);
 
-// Causal softmax attention over pages (docs/model.md §3); the new tokens' keys and values are already
-// there.
+// Softmax attention over pages (docs/model.md §3); the new tokens' keys and values are already there.
+// Causal: a token sees those up to its own. Mask::none: it sees all of its sequence, also the new ones
+// behind it.
 //
 //   out[t, h] = sum over j <= position(t) of softmax_j(scale * q[t, h] . k[j, h / (H / G)]) * v[j, ...]
 //
 //   q, out  [T, H, D]  act
 void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
-                       std::span<const KvSequence> sequences, const Tensor& out);
+                       std::span<const KvSequence> sequences, const Tensor& out,
+                       Mask mask = Mask::causal);
 
 // Routing (docs/model.md §5): r = weight * x in f32; the E largest (the lower index of equals),
 // softmax over those E, largest first.

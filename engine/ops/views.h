@@ -2,6 +2,7 @@
 // What operations that look across tokens must know of the sequences of a step.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace minimax {
 
-enum class Activation { none, silu };
+enum class Activation { none, silu, gelu };  // gelu: the exact one, with erf
+enum class Mask { causal, none };            // what a token sees of its sequence's new ones
 enum class RouterPrecision { f32, bf16 };
 
 struct ResidualScale {
@@ -106,6 +108,19 @@ struct StepLimits {
   int64_t expert_count;       // X
   int64_t experts_per_token;  // E
   int64_t expert_width;       // F
+  bool operator==(const StepLimits&) const = default;
 };
+
+// What is ready for both.
+inline StepLimits larger(const StepLimits& a, const StepLimits& b) {
+  return {.tokens = std::max(a.tokens, b.tokens),
+          .widest_input = std::max(a.widest_input, b.widest_input),
+          .width = std::max(a.width, b.width),
+          .head_count = std::max(a.head_count, b.head_count),
+          .head_dim = std::max(a.head_dim, b.head_dim),
+          .expert_count = std::max(a.expert_count, b.expert_count),
+          .experts_per_token = std::max(a.experts_per_token, b.experts_per_token),
+          .expert_width = std::max(a.expert_width, b.expert_width)};
+}
 
 }  // namespace minimax

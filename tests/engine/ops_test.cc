@@ -34,7 +34,11 @@ class CountingBackend final : public Backend {
     ++calls;
   }
   void store_kv(T, T, const KvLayout&, std::span<const KvSequence>) override { ++calls; }
-  void softmax_attention(T, float, const KvLayout&, std::span<const KvSequence>, T) override {
+  void add_bias(T, T, Activation, T) override { ++calls; }
+  void add(T, T, T) override { ++calls; }
+  void copy(T, T) override { ++calls; }
+  void layer_norm(T, T, T, float, T) override { ++calls; }
+  void softmax_attention(T, float, const KvLayout&, std::span<const KvSequence>, T, Mask) override {
     ++calls;
   }
   void route(T, T, RouterPrecision, T, T) override { ++calls; }

@@ -25,9 +25,11 @@ std::vector<std::byte> packed(const Tensor& host, DType type) {
   for_each_element(host, [&](int64_t i, int64_t offset) {
     const auto at = static_cast<size_t>(i);
     if (host.dtype() == type && size_of(type) == 4) {
-      reinterpret_cast<uint32_t*>(out.data())[at] = static_cast<const uint32_t*>(host.raw())[offset];
+      reinterpret_cast<uint32_t*>(out.data())[at] =
+          static_cast<const uint32_t*>(host.raw())[offset];
     } else if (host.dtype() == type) {
-      reinterpret_cast<uint16_t*>(out.data())[at] = static_cast<const uint16_t*>(host.raw())[offset];
+      reinterpret_cast<uint16_t*>(out.data())[at] =
+          static_cast<const uint16_t*>(host.raw())[offset];
     } else {
       reinterpret_cast<bf16*>(out.data())[at] = to_bf16(host.data<float>()[offset]);
     }
@@ -112,6 +114,33 @@ void FarBackend::logits(const Tensor& x, const Weight& weights, const Tensor& lo
   far_out.bring_back();
 }
 
+void FarBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
+                          const Tensor& out) {
+  const Twin far_x = act(x), far_bias = same(bias), far_out = act(out);
+  device_->add_bias(far_x.tensor(), far_bias.tensor(), activation, far_out.tensor());
+  far_out.bring_back();
+}
+
+void FarBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
+  const Twin far_x = act(x), far_y = act(y), far_out = act(out);
+  device_->add(far_x.tensor(), far_y.tensor(), far_out.tensor());
+  far_out.bring_back();
+}
+
+void FarBackend::copy(const Tensor& from, const Tensor& to) {
+  const Twin far_from = act(from), far_to = act(to);
+  device_->copy(far_from.tensor(), far_to.tensor());
+  far_to.bring_back();
+}
+
+void FarBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                            const Tensor& out) {
+  const Twin far_x = act(x), far_weight = same(weight), far_bias = same(bias), far_out = act(out);
+  device_->layer_norm(far_x.tensor(), far_weight.tensor(), far_bias.tensor(), eps,
+                      far_out.tensor());
+  far_out.bring_back();
+}
+
 void FarBackend::rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
   const Twin far_x = act(x), far_weight = same(weight), far_out = act(out);
   device_->rms_norm(far_x.tensor(), far_weight.tensor(), eps, far_out.tensor());
@@ -168,10 +197,12 @@ void FarBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& layo
 }
 
 void FarBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                   std::span<const KvSequence> sequences, const Tensor& out) {
+                                   std::span<const KvSequence> sequences, const Tensor& out,
+                                   Mask mask) {
   const Twin far_q = act(q), far_out = act(out);
   const TwinPages pages(*device_, layout, sequences);
-  device_->softmax_attention(far_q.tensor(), scale, layout, pages.sequences(), far_out.tensor());
+  device_->softmax_attention(far_q.tensor(), scale, layout, pages.sequences(), far_out.tensor(),
+                             mask);
   far_out.bring_back();
 }
 
@@ -185,8 +216,8 @@ void FarBackend::route(const Tensor& x, const Tensor& weight, RouterPrecision pr
   far_shares.bring_back();
 }
 
-void FarBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights,
-                     const Tensor& experts, const Tensor& shares, const Tensor& out) {
+void FarBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
+                     const Tensor& shares, const Tensor& out) {
   const Twin far_x = act(x), far_experts = same(experts), far_shares = same(shares),
              far_out = act(out);
   std::vector<Twin> matrices;

@@ -29,6 +29,12 @@ class FarBackend final : public Backend {
   void linear(const Tensor& x, const Weight& weight, Activation activation,
               const Tensor& out) override;
   void logits(const Tensor& x, const Weight& weight, const Tensor& logits) override;
+  void add_bias(const Tensor& x, const Tensor& bias, Activation activation,
+                const Tensor& out) override;
+  void add(const Tensor& x, const Tensor& y, const Tensor& out) override;
+  void copy(const Tensor& from, const Tensor& to) override;
+  void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                  const Tensor& out) override;
   void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) override;
   void residual_rms_norm(const Tensor& x, const Tensor& y, ResidualScale scale,
                          const Tensor& weight, float eps, const Tensor& out) override;
@@ -41,7 +47,8 @@ class FarBackend final : public Backend {
   void store_kv(const Tensor& k, const Tensor& v, const KvLayout& layout,
                 std::span<const KvSequence> sequences) override;
   void softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                         std::span<const KvSequence> sequences, const Tensor& out) override;
+                         std::span<const KvSequence> sequences, const Tensor& out,
+                         Mask mask) override;
   void route(const Tensor& x, const Tensor& weight, RouterPrecision precision,
              const Tensor& experts, const Tensor& shares) override;
   void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,

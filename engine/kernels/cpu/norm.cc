@@ -1,10 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three norms on the CPU, row by row.
+// Norms, biases and sums on the CPU, row by row.
+#include <cstring>
+
 #include "engine/kernels/cpu/cpu_backend.h"
 #include "engine/kernels/cpu/row_kernels.h"
 #include "engine/kernels/cpu/share_out.h"
 
 namespace minimax {
+
+void CpuBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
+                          const Tensor& out) {
+  const int64_t width = x.dim(1);
+  share_out(threads_, x.dim(0), x.dim(0) * width, [&](int64_t t, int) {
+    kernels_.rows.add_bias(x.row<float>(t), bias.data<float>(), activation, out.row<float>(t),
+                           width);
+  });
+}
+
+void CpuBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
+  const int64_t width = x.dim(1), rows = y.dim(0);
+  share_out(threads_, x.dim(0), x.dim(0) * width, [&](int64_t t, int) {
+    kernels_.rows.add(x.row<float>(t), y.row<float>(t % rows), out.row<float>(t), width);
+  });
+}
+
+void CpuBackend::copy(const Tensor& from, const Tensor& to) {
+  std::memcpy(to.raw(), from.raw(), from.size_bytes());
+}
+
+void CpuBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                            const Tensor& out) {
+  const int64_t width = x.dim(1);
+  share_out(threads_, x.dim(0), x.dim(0) * width, [&](int64_t t, int) {
+    kernels_.rows.layer_norm(x.row<float>(t), weight.data<float>(), bias.data<float>(), eps,
+                             out.row<float>(t), width);
+  });
+}
 
 void CpuBackend::rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
   const int64_t width = x.dim(1);

@@ -46,6 +46,56 @@ void widen_row(const bf16* from, float* to, int64_t count) {
   for_each_vector(count, [&](int64_t i, auto get, auto put) { put(to + i, get(from + i)); });
 }
 
+template <typename Function>
+void add_bias_and(const float* x, const float* bias, float* out, int64_t width,
+                  const Function& function) {
+  for_each_vector(width, [&](int64_t i, auto get, auto put) {
+    put(out + i, function(get(x + i) + get(bias + i)));
+  });
+}
+
+void add_bias(const float* x, const float* bias, Activation activation, float* out, int64_t width) {
+  switch (activation) {
+    case Activation::none:
+      return add_bias_and(x, bias, out, width, [](F32 y) { return y; });
+    case Activation::silu:
+      return add_bias_and(x, bias, out, width, [](F32 y) { return silu(y); });
+    case Activation::gelu:
+      return add_bias_and(x, bias, out, width, [](F32 y) { return gelu(y); });
+  }
+}
+
+void add(const float* x, const float* y, float* out, int64_t width) {
+  for_each_vector(width,
+                  [&](int64_t i, auto get, auto put) { put(out + i, get(x + i) + get(y + i)); });
+}
+
+// The sum of f(x[i]), a few partial sums at a time so that none grows long.
+template <typename Function>
+float sum_of(const float* x, int64_t width, const Function& function) {
+  F32 total[4] = {broadcast(0), broadcast(0), broadcast(0), broadcast(0)};
+  int64_t i = 0;
+  for (; i + 4 * lanes <= width; i += 4 * lanes) {
+    for (int part = 0; part < 4; ++part) {
+      total[part] = total[part] + function(load(x + i + part * lanes));
+    }
+  }
+  float rest = 0;
+  for (; i < width; ++i) rest += sum(function(broadcast(x[i]))) * (1.0f / lanes);
+  return sum((total[0] + total[1]) + (total[2] + total[3])) + rest;
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, float* out,
+                int64_t width) {
+  const auto count = static_cast<float>(width);
+  const F32 mean = broadcast(sum_of(x, width, [](F32 a) { return a; }) / count);
+  const float variance = sum_of(x, width, [&](F32 a) { return (a - mean) * (a - mean); }) / count;
+  const F32 scale = broadcast(1.0f / sqrtf(variance + eps));
+  for_each_vector(width, [&](int64_t i, auto get, auto put) {
+    put(out + i, fma((get(x + i) - mean) * scale, get(weight + i), get(bias + i)));
+  });
+}
+
 void rms_norm(const float* x, const float* weight, float eps, float* out, int64_t width) {
   const F32 scale = inverse_rms(x, width, eps);
   for_each_vector(width, [&](int64_t i, auto get, auto put) {
@@ -84,6 +134,9 @@ void rotate(float* x, const float* cos, const float* sin, int64_t half) {
 extern const RowKernels row_kernels;
 const RowKernels row_kernels = {
     .widen = widen_row,
+    .add_bias = add_bias,
+    .add = add,
+    .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .residual_rms_norm = residual_rms_norm,
     .gated_rms_norm = gated_rms_norm,

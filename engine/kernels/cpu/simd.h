@@ -412,4 +412,21 @@ inline F32 silu(F32 x) {
   return x * sigmoid(x);
 }
 
+// x (1 + erf(x / sqrt 2)) / 2, off by at most 1e-7 |x|: with z = |x| / sqrt 2 it is
+// max(x, 0) - |x| erfc(z) / 2, and erfc(z) a polynomial in 1 / (1 + 0.3275911 z) times e^(-z^2)
+// (Abramowitz and Stegun, 7.1.26).
+inline F32 gelu(F32 x) {
+  const F32 zero = broadcast(0.0f), one = broadcast(1.0f);
+  const F32 size = max(x, zero - x);
+  const F32 z = size * broadcast(0.707106781f);
+  const F32 t = one / fma(z, broadcast(0.3275911f), one);
+  F32 p = broadcast(1.061405429f);
+  p = fma(p, t, broadcast(-1.453152027f));
+  p = fma(p, t, broadcast(1.421413741f));
+  p = fma(p, t, broadcast(-0.284496736f));
+  p = fma(p, t, broadcast(0.254829592f));
+  const F32 erfc = p * t * exp(zero - z * z);
+  return max(x, zero) - broadcast(0.5f) * size * erfc;
+}
+
 }  // namespace minimax::MINIMAX_ISA

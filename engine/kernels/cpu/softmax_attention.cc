@@ -93,6 +93,7 @@ struct Problem {
   const Tensor& out;
   float scale;
   const KvLayout& layout;
+  Mask mask;
 
   int64_t head_count() const { return q.dim(1); }
   int64_t group() const { return q.dim(1) / layout.kv_head_count; }
@@ -133,7 +134,10 @@ class TileWalk {
 
   void walk(int64_t first_key, int64_t last_key) {
     const int64_t first_position = tile_.sequence.span.position + tile_.first_token;
-    last_key = std::min(last_key, first_position + tile_.token_count);
+    const SequenceSpan& span = tile_.sequence.span;
+    const bool is_causal = problem_.mask == Mask::causal;
+    last_key = std::min(
+        last_key, is_causal ? first_position + tile_.token_count : span.position + span.row_count);
     std::fill_n(result_.largest, rows_, softmax_nothing_seen);
     std::fill_n(result_.sum, rows_, 0.0f);
     if (first_key >= last_key) std::fill_n(result_.values, rows_ * width_, 0.0f);
@@ -148,7 +152,7 @@ class TileWalk {
                                       .score_step = block_keys_,
                                       .rows = rows_,
                                       .keys = next - key,
-                                      .visible = first_position + 1 - key,
+                                      .visible = is_causal ? first_position + 1 - key : next - key,
                                       .rows_per_token = problem_.group(),
                                       .largest = result_.largest,
                                       .sum = result_.sum,
@@ -472,8 +476,9 @@ void CpuBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& layo
 }
 
 void CpuBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                   std::span<const KvSequence> sequences, const Tensor& out) {
-  const Problem problem{kernels_.attention, q, out, scale, layout};
+                                   std::span<const KvSequence> sequences, const Tensor& out,
+                                   Mask mask) {
+  const Problem problem{kernels_.attention, q, out, scale, layout, mask};
   const int64_t room = waiting_rows(limits_);
   float* const scratch = static_cast<float*>(attention_scratch_.data());
   float* const waiting = scratch + threads_.thread_count() *

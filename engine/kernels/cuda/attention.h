@@ -33,6 +33,7 @@ struct SoftmaxCall {
   const bfloat16* q;  // [T, H, D]
   int tokens, heads, width;
   float scale;
+  bool causal;  // else a token sees the new ones behind it too: softmax_any alone can do that
   KvLayout layout;
   DeviceTable<DeviceKv> sequences;
   const std::byte* lowest_page;  // of all pages of all sequences: where TMA counts rows from

@@ -210,6 +210,30 @@ void CudaBackend::logits(const Tensor& x, const Weight& weight, const Tensor& lo
   linear_to(begin("logits"), x, weight, Activation::none, logits);
 }
 
+void CudaBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
+                           const Tensor& out) {
+  add_bias_rows(begin("add_bias"), numbers(x), bias.data<float>(), activation, numbers(out),
+                static_cast<int>(x.dim(0)), static_cast<int>(x.dim(1)));
+}
+
+void CudaBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
+  add_rows(begin("add"), numbers(x), numbers(y), numbers(out), static_cast<int>(x.dim(0)),
+           static_cast<int>(y.dim(0)), static_cast<int>(x.dim(1)));
+}
+
+void CudaBackend::copy(const Tensor& from, const Tensor& to) {
+  begin("copy");
+  check_cuda(cudaMemcpyAsync(to.raw(), from.raw(), from.size_bytes(), cudaMemcpyDeviceToDevice,
+                             stream_.get()),
+             name_, ": copy");
+}
+
+void CudaBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                             const Tensor& out) {
+  layer_norm_rows(begin("layer_norm"), numbers(x), weight.data<float>(), bias.data<float>(), eps,
+                  numbers(out), static_cast<int>(x.dim(0)), static_cast<int>(x.dim(1)));
+}
+
 void CudaBackend::rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
   norm_rows(begin("rms_norm"), {.x = numbers(x),
                                 .weight = weight.data<float>(),
@@ -274,7 +298,8 @@ void CudaBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& lay
 }
 
 void CudaBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                    std::span<const KvSequence> sequences, const Tensor& out) {
+                                    std::span<const KvSequence> sequences, const Tensor& out,
+                                    Mask mask) {
   const Launcher launch = begin("softmax_attention");
   const DeviceTable<DeviceKv> table = tables_.kv(sequences);
   const SoftmaxCall call{.q = numbers(q),
@@ -282,13 +307,15 @@ void CudaBackend::softmax_attention(const Tensor& q, float scale, const KvLayout
                          .heads = static_cast<int>(q.dim(1)),
                          .width = static_cast<int>(q.dim(2)),
                          .scale = scale,
+                         .causal = mask == Mask::causal,
                          .layout = layout,
                          .sequences = table,
                          .lowest_page = table.lowest_page,
                          .out = numbers(out),
                          .partial = scratch_at<float>(layout_.attention)};
-  if (all_short(table, softmax_few_rows) && softmax_few(launch, call)) return;
-  if (device_.hopper && softmax_hopper(launch, call)) return;
+  const bool is_fast = call.causal && all_short(table, softmax_few_rows);
+  if (is_fast && softmax_few(launch, call)) return;
+  if (device_.hopper && call.causal && softmax_hopper(launch, call)) return;
   softmax_any(launch, call);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels of operations that work row by row: embed, norms, rope, store_kv.
+// Kernels of operations that work row by row: embed, biases, sums, norms, rope, store_kv.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,18 @@ namespace minimax {
 // out[t] = table[ids[t]]  (embed.cu)
 void embed_rows(const Launcher& launch, const int32_t* ids, const bfloat16* table, bfloat16* out,
                 int tokens, int width);
+
+// out = f(x + bias); x, out [T, N]  (add.cu)
+void add_bias_rows(const Launcher& launch, const bfloat16* x, const float* bias,
+                   Activation activation, bfloat16* out, int tokens, int width);
+
+// out[t] = x[t] + y[t mod rows]; x, out [T, W], y [rows, W]  (add.cu)
+void add_rows(const Launcher& launch, const bfloat16* x, const bfloat16* y, bfloat16* out,
+              int tokens, int rows, int width);
+
+// One block a row; out may be x  (add.cu)
+void layer_norm_rows(const Launcher& launch, const bfloat16* x, const float* weight,
+                     const float* bias, float eps, bfloat16* out, int tokens, int width);
 
 // out = rms_norm(residual * x + branch * y, weight, eps) * sigmoid(gate)  (norm.cu); all [T, W]
 // contiguous; out may be x or y.

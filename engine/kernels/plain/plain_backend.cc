@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -28,6 +29,18 @@ float sigmoid(float x) {
 }
 float silu(float x) {
   return x * sigmoid(x);
+}
+
+float activated(Activation activation, float x) {
+  switch (activation) {
+    case Activation::none:
+      break;
+    case Activation::silu:
+      return silu(x);
+    case Activation::gelu:
+      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
+  }
+  return x;
 }
 
 float inverse_rms(const float* x, int64_t width, float eps) {
@@ -92,13 +105,51 @@ void PlainBackend::linear(const Tensor& x, const Weight& weight, Activation acti
   for (int64_t t = 0; t < x.dim(0); ++t) {
     for (int64_t n = 0; n < weight.output_width(); ++n) {
       const float sum = dot(x.row<float>(t), weight.values, n);
-      out.row<float>(t)[n] = activation == Activation::silu ? silu(sum) : sum;
+      out.row<float>(t)[n] = activated(activation, sum);
     }
   }
 }
 
 void PlainBackend::logits(const Tensor& x, const Weight& weight, const Tensor& logits) {
   linear(x, weight, Activation::none, logits);
+}
+
+void PlainBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
+                            const Tensor& out) {
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    for (int64_t n = 0; n < x.dim(1); ++n) {
+      out.row<float>(t)[n] = activated(activation, x.row<float>(t)[n] + bias.data<float>()[n]);
+    }
+  }
+}
+
+void PlainBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    const float* more = y.row<float>(t % y.dim(0));
+    for (int64_t i = 0; i < x.dim(1); ++i) out.row<float>(t)[i] = x.row<float>(t)[i] + more[i];
+  }
+}
+
+void PlainBackend::copy(const Tensor& from, const Tensor& to) {
+  std::memcpy(to.raw(), from.raw(), from.size_bytes());
+}
+
+void PlainBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                              const Tensor& out) {
+  const int64_t width = x.dim(1);
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    const float* in = x.row<float>(t);
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < width; ++i) mean += in[i];
+    mean /= static_cast<double>(width);
+    for (int64_t i = 0; i < width; ++i) variance += (in[i] - mean) * (in[i] - mean);
+    variance /= static_cast<double>(width);
+    const double scale = 1 / std::sqrt(variance + eps);
+    for (int64_t i = 0; i < width; ++i) {
+      out.row<float>(t)[i] = static_cast<float>((in[i] - mean) * scale) * weight.data<float>()[i] +
+                             bias.data<float>()[i];
+    }
+  }
 }
 
 void PlainBackend::rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
@@ -216,7 +267,8 @@ void PlainBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& la
 }
 
 void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                     std::span<const KvSequence> sequences, const Tensor& out) {
+                                     std::span<const KvSequence> sequences, const Tensor& out,
+                                     Mask mask) {
   const int64_t width = layout.head_dim, group = q.dim(1) / layout.kv_head_count;
   const auto stored = [&](const KvSequence& sequence, size_t plane, int64_t g, int64_t token) {
     const std::byte* base = sequence.pages[static_cast<size_t>(token / layout.page_tokens)] +
@@ -230,8 +282,10 @@ void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayou
       const int64_t token = sequence.span.position + i, row = sequence.span.first_row + i;
       for (int64_t h = 0; h < q.dim(1); ++h) {
         const float* query = q.row<float>(row) + h * q.stride(1);
-        scores.assign(static_cast<size_t>(token + 1), 0);
-        for (int64_t j = 0; j <= token; ++j) {
+        const int64_t end =
+            mask == Mask::causal ? token + 1 : sequence.span.position + sequence.span.row_count;
+        scores.assign(static_cast<size_t>(end), 0);
+        for (int64_t j = 0; j < end; ++j) {
           const Tensor key = stored(sequence, 0, h / group, j);
           float sum = 0;
           for (int64_t d = 0; d < width; ++d) sum += query[d] * element(key, d);
@@ -242,7 +296,7 @@ void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayou
         for (float& score : scores) total += score = std::exp(score - top);
         float* to = out.row<float>(row) + h * out.stride(1);
         std::fill_n(to, width, 0.0f);
-        for (int64_t j = 0; j <= token; ++j) {
+        for (int64_t j = 0; j < end; ++j) {
           const Tensor value = stored(sequence, 1, h / group, j);
           const float share = scores[static_cast<size_t>(j)] / total;
           for (int64_t d = 0; d < width; ++d) to[d] += share * element(value, d);

@@ -15,11 +15,10 @@ class MixedSource final : public WeightSource {
       : WeightSource(host_memory(), LoadOptions()), odd_name_(std::move(odd_name)) {}
   bool has(std::string_view) const override { return true; }
   using WeightSource::matrix;
-  using WeightSource::vector_f32;
   Tensor matrix(std::string_view name, const Shape& expected) override {
     return take(name == odd_name_ ? DType::f32 : DType::bf16, expected);
   }
-  Tensor vector_f32(std::string_view, const Shape& expected) override {
+  Tensor tensor_as(DType, std::string_view, const Shape& expected) override {
     return take(DType::f32, expected);
   }
   void read_pages() override {}
