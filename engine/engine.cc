@@ -168,7 +168,8 @@ Engine::Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightS
              arena_bytes(config_, options_.chunk_tokens, backend_->activation_type())),
       step_(*backend_, arena_, config_, kv_type, kv_page_tokens,
             static_cast<size_t>(options_.chunk_tokens)) {
-  backend_->reserve(step_limits(config_, options_.chunk_tokens));
+  limits_ = step_limits(config_, options_.chunk_tokens);
+  backend_->reserve(limits_);
   host_ids_.reserve(static_cast<size_t>(options_.chunk_tokens));
   if (!backend_->memory().host_addressable()) {
     host_logits_.resize(static_cast<size_t>(logits_rows * config_.vocabulary_size));
@@ -177,6 +178,30 @@ Engine::Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightS
 
 DType Engine::compute_type() const {
   return compute_type_of(*backend_, options_.compute);
+}
+
+void Engine::use_device(const std::function<void(Backend&)>& work) {
+  const std::lock_guard lock(step_mutex_);
+  work(*backend_);
+}
+
+void Engine::reserve_at_least(const StepLimits& limits) {
+  const StepLimits both = larger(limits_, limits);
+  if (both == limits_) return;
+  backend_->reserve(both);
+  limits_ = both;
+}
+
+std::unique_ptr<WeightSource> Engine::open_more_weights(const std::filesystem::path& path,
+                                                        Backend& backend,
+                                                        ThreadPool& threads) const {
+  const LoadOptions load{.threads = &threads, .matrix_type = backend.weight_type()};
+  if (options_.weights == WeightOrigin::synthetic) {
+    const DType stored = config_.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    return std::make_unique<SyntheticSource>(
+        options_.synthetic_seed, load.matrix_type.value_or(stored), backend.memory(), load);
+  }
+  return std::make_unique<CheckpointSource>(Checkpoint::open(path), backend.memory(), load);
 }
 
 // Row by row from the host's memory, or in blocks from the device's.
@@ -239,7 +264,15 @@ void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
   const Arena::Scope scope(arena_);
   step_.begin(tap);
   for (const StepEntry& entry : entries) {
-    step_.add(*entry.timeline, static_cast<int64_t>(entry.tokens.size()));
+    const int64_t first = step_.token_count(), rows = static_cast<int64_t>(entry.tokens.size());
+    step_.add(*entry.timeline, rows);
+    for (const EmbeddedRows& picture : entry.pictures) {
+      const int64_t start = picture.first - entry.first_index;
+      const int64_t from = std::max<int64_t>(start, 0);
+      const int64_t to = std::min(start + picture.rows.dim(0), rows);
+      if (from >= to) continue;
+      step_.replace(first + from, picture.rows.rows(from - start, to - from));
+    }
   }
   const int64_t count = step_.token_count();
   const Tensor ids = arena_.take(DType::i32, {count});
@@ -250,7 +283,8 @@ void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
   }
   backend_->memory().copy_from_host(ids.raw(), host_ids_.data(), ids.size_bytes());
   backend_->begin_step(step_.sequences());
-  const bool with_logits = !tap && is_decode(entries) && count <= logits_rows;
+  const bool with_logits =
+      !tap && is_decode(entries) && step_.replaced().empty() && count <= logits_rows;
   if (with_logits) {
     const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
     backend_->run({.tokens = count, .sequences = count, .logits = count}, [&] {

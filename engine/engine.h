@@ -35,6 +35,7 @@ struct EngineOptions {
   int64_t context_limit = 0;   // 0: none
   int64_t kv_bytes_limit = 0;  // 0: none
   int64_t chunk_tokens = 512;
+  int64_t image_cache_bytes_limit = 0;  // 0: the default
   minimax_progress_fn progress = nullptr;
   void* progress_user = nullptr;
 };
@@ -49,6 +50,12 @@ class LogitsSink {
 
 enum class LogitsWanted { last, all };
 
+// Rows that stand in place of embeddings: of tokens [first, first + n), counted as first_index counts.
+struct EmbeddedRows {
+  int64_t first;
+  Tensor rows;  // [n, W] act, in the device's memory
+};
+
 // What a step does to one timeline.
 struct StepEntry {
   Timeline* timeline;
@@ -56,6 +63,7 @@ struct StepEntry {
   LogitsWanted wanted;
   LogitsSink* sink;     // nullptr: no logits
   int64_t first_index;  // what the sink is told of the first of these tokens
+  std::span<const EmbeddedRows> pictures = {};  // ascending, without overlap; parts may lie outside
 };
 
 // Model and weights are immutable; any thread may call anything, steps are computed one at a time.
@@ -88,6 +96,15 @@ class Engine {
   // MINIMAX_OUT_OF_MEMORY where it was; after any other error it is broken.
   void feed(const StepEntry& entry, const std::atomic<bool>& cancel);
 
+  // Gives the device to somebody else than steps, who must leave nothing behind that steps would meet.
+  void use_device(const std::function<void(Backend&)>& work);
+  // Within use_device: scratch memory for steps up to these limits too.
+  void reserve_at_least(const StepLimits& limits);
+  // Another source of the weights of `path`, for parts that the text model does not have. The threads
+  // must outlive it.
+  std::unique_ptr<WeightSource> open_more_weights(const std::filesystem::path& path,
+                                                  Backend& backend, ThreadPool& threads) const;
+
   // Computes one step: together at most chunk_tokens tokens, of different timelines, each with room
   // reserved. tap: for tests, else nullptr.
   void step(std::span<const StepEntry> entries, LayerTap* tap = nullptr);
@@ -112,6 +129,7 @@ class Engine {
   std::unique_ptr<PagePool> pages_;
 
   std::mutex step_mutex_;  // guards what follows
+  StepLimits limits_;
   Arena arena_;
   Step step_;
   std::vector<int32_t> host_ids_;  // of the step

@@ -148,15 +148,18 @@ enum {
 
 typedef struct minimax_engine_options {
   size_t struct_size;
-  const char *const *devices;  /* names; NULL: one device, "cpu". For comparisons "cpu:avx512",
-                                  "cpu:avx2", "cpu:portable" choose one kind of vector kernels, and
-                                  "cpu:plain" computes with plain loops on one thread */
+  const char *const *devices;  /* names; NULL: one device, "cpu". "cuda:0" is the first GPU. For
+                                  comparisons "cpu:avx512", "cpu:avx2", "cpu:portable" choose one kind
+                                  of vector kernels, and "cpu:plain" computes with plain loops on one
+                                  thread */
   size_t device_count;         /* length of devices; 0 with NULL */
   int32_t thread_count;        /* CPU threads, the caller's included; 0: one a core, at most 1024 */
   int32_t weight_type;         /* AUTO: as stored (f16 is widened to f32). Others: UNSUPPORTED so far */
-  int32_t compute_type;        /* AUTO or F32: activations f32. BF16: inputs of matrix products over
-                                  several tokens are rounded to bf16, sums stay f32; faster on CPUs
-                                  with AVX512_BF16, the same as F32 elsewhere */
+  int32_t compute_type;        /* CPU, AUTO or F32: activations f32. BF16: inputs of matrix products
+                                  over several tokens are rounded to bf16, sums stay f32; faster on
+                                  CPUs with AVX512_BF16, the same as F32 elsewhere. GPU: AUTO or BF16,
+                                  activations and weights bf16, sums and states f32; F32 is
+                                  UNSUPPORTED */
   int32_t kv_type;             /* stored keys and values of softmax layers. AUTO: BF16 when the weights
                                   are 16-bit, else F32 */
   int32_t state_type;          /* AUTO or F32, nothing else */
@@ -165,11 +168,13 @@ typedef struct minimax_engine_options {
   int64_t context_limit;       /* tokens a session may hold; 0: as many as memory has room for */
   int64_t kv_bytes_limit;      /* keys and values of all sessions together; 0: no limit. A feed that
                                   would pass it is MINIMAX_CONTEXT_FULL */
-  int64_t chunk_tokens;        /* longest piece of a prompt computed at once, 1 to 8192; 0: 512 */
+  int64_t chunk_tokens;        /* longest piece of a prompt computed at once, 1 to 8192; 0: 512, on a
+                                  GPU 4096 */
   minimax_progress_fn progress; /* may be NULL */
   void *progress_user;
   const void *host_allocator;  /* must be NULL: kept for a later version */
   const void *device_stream;   /* must be NULL: kept for a later version */
+  int64_t image_cache_bytes_limit; /* encoded pictures that are kept for reuse; 0: 256 MiB */
 } minimax_engine_options;
 
 typedef struct minimax_memory_plan {
@@ -317,7 +322,71 @@ MINIMAX_API minimax_status minimax_text_stream_push(minimax_text_stream *stream,
 MINIMAX_API minimax_status minimax_text_stream_flush(minimax_text_stream *stream, const char **out_text,
                                                      size_t *out_size);
 
-/* ---- 4 prompts ---------------------------------------------------------------------------------- */
+/* ---- 4 pictures and prompts --------------------------------------------------------------------- */
+
+/* A picture: 8-bit RGB, upright. Immutable; any thread. */
+typedef struct minimax_image minimax_image;
+
+/* What a picture becomes: resized into one of the model's canvases, which is cut into tiles; a thumbnail
+ * tile goes in front. All counted without a pixel. */
+typedef struct minimax_tile_plan {
+  size_t struct_size;
+  int64_t canvas_width, canvas_height;   /* pixels */
+  int64_t resized_width, resized_height; /* of the picture on the canvas, black around it */
+  int64_t paste_x, paste_y;              /* its upper left corner there */
+  int64_t tile_columns, tile_rows;
+  int64_t tile_count;                    /* with the thumbnail */
+  int64_t kept_columns, kept_rows;       /* patches of the canvas that become tokens */
+  int64_t token_count;                   /* of the whole picture: the thumbnail's, then each kept row's
+                                            and one more */
+} minimax_tile_plan;
+
+typedef struct minimax_image_cache_stats {
+  size_t struct_size;
+  uint64_t image_count; /* encoded pictures that are kept */
+  uint64_t bytes;       /* of the device's memory */
+  uint64_t hits, misses, evictions;
+} minimax_image_cache_stats;
+
+MINIMAX_API void minimax_tile_plan_init(minimax_tile_plan *plan);
+MINIMAX_API void minimax_image_cache_stats_init(minimax_image_cache_stats *stats);
+
+/* Counts what a picture of so many pixels becomes, before it is read.
+ *   MINIMAX_UNSUPPORTED       the model takes no pictures
+ *   MINIMAX_INVALID_ARGUMENT  no pixels, more than 2^20 a side, or so narrow that nothing would remain */
+MINIMAX_API minimax_status minimax_image_plan(const minimax_engine *engine, int64_t width, int64_t height,
+                                              minimax_tile_plan *out_plan);
+
+/* Decodes PNG, JPEG, WebP or BMP; EXIF orientation is applied, grey, palettes, 16 bits and alpha become
+ * RGB. Files of up to 256 MiB, pictures of up to 100 Mi pixels and 65,536 a side, which is looked up
+ * before anything is decoded.
+ *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR
+ *   MINIMAX_BAD_FILE       damaged, or none of these formats
+ *   MINIMAX_UNSUPPORTED    beyond the limits
+ *   MINIMAX_OUT_OF_MEMORY */
+MINIMAX_API minimax_status minimax_image_from_file(const char *path, minimax_image **out_image);
+MINIMAX_API minimax_status minimax_image_from_memory(const void *bytes, size_t size,
+                                                     minimax_image **out_image);
+/* Copies pixels, three bytes each, rows stride bytes apart (3 * width or more). */
+MINIMAX_API minimax_status minimax_image_from_pixels(const uint8_t *rgb, int64_t width, int64_t height,
+                                                     size_t stride, minimax_image **out_image);
+MINIMAX_API void minimax_image_free(minimax_image *image);
+/* Either may be NULL. */
+MINIMAX_API minimax_status minimax_image_size(const minimax_image *image, int64_t *out_width,
+                                              int64_t *out_height);
+/* 32 bytes that name the pixels: equal pictures have equal ids. Not meant to withstand people who look
+ * for collisions. */
+MINIMAX_API minimax_status minimax_image_id(const minimax_image *image, uint8_t *out_id);
+
+/* Encodes a picture ahead of its use, into the cache. The first picture of an engine loads the vision
+ * tower. progress may be NULL; it counts tiles, and not 0 stops: MINIMAX_CANCELLED. Any thread; one
+ * picture is encoded at a time.
+ *   MINIMAX_UNSUPPORTED  the model takes no pictures */
+MINIMAX_API minimax_status minimax_engine_encode_image(minimax_engine *engine, const minimax_image *image,
+                                                       minimax_progress_fn progress, void *user);
+MINIMAX_API minimax_status minimax_engine_get_image_cache_stats(const minimax_engine *engine,
+                                                                minimax_image_cache_stats *out_stats);
+MINIMAX_API minimax_status minimax_engine_clear_image_cache(minimax_engine *engine);
 
 enum {
   MINIMAX_ROLE_SYSTEM = 1,
@@ -350,6 +419,13 @@ MINIMAX_API minimax_status minimax_prompt_set_format(minimax_prompt *prompt, int
  * NULL. What the format would drop or cut is MINIMAX_UNSUPPORTED. */
 MINIMAX_API minimax_status minimax_prompt_add_message(minimax_prompt *prompt, int32_t role,
                                                       const char *name, const char *text, size_t size);
+/* A picture for the message that is added next, in front of its text (several: in their order), or, with
+ * messages as JSON, for the next part of type "image" or "image_url" (whatever that names). The image may
+ * be freed then. It becomes minimax_tile_plan.token_count tokens; a prompt that ends before its message
+ * is MINIMAX_INVALID_ARGUMENT when it is used.
+ *   MINIMAX_UNSUPPORTED       the model takes no pictures
+ *   MINIMAX_INVALID_ARGUMENT  as minimax_image_plan */
+MINIMAX_API minimax_status minimax_prompt_add_image(minimax_prompt *prompt, const minimax_image *image);
 /* A list of messages as of OpenAI's chat API: [{"role": ..., "content": text or [{"type": "text",
  * "text": ...}, ...], "name": ..., "tool_calls": [...]}]. Roles system, user, assistant, tool,
  * function. What the format cannot express is MINIMAX_UNSUPPORTED. */
@@ -393,9 +469,20 @@ typedef struct minimax_session_options {
 
 typedef struct minimax_feed_report {
   size_t struct_size;
-  uint64_t token_count;  /* of the prompt */
-  uint64_t prefill_ns;   /* time spent computing */
+  uint64_t token_count;   /* of the prompt */
+  uint64_t prefill_ns;    /* time spent computing */
+  uint64_t image_count;   /* pictures of the prompt */
+  uint64_t images_reused; /* of these, found in the cache */
+  uint64_t encode_ns;     /* time spent on the others, loading the vision tower included */
 } minimax_feed_report;
+
+/* A picture in a session's history. */
+typedef struct minimax_image_span {
+  size_t struct_size;
+  int64_t position;     /* of its first token */
+  int64_t token_count;
+  uint8_t image_id[32]; /* minimax_image_id */
+} minimax_image_span;
 
 typedef struct minimax_session_stats {
   size_t struct_size;
@@ -412,6 +499,7 @@ typedef struct minimax_session_stats {
 
 MINIMAX_API void minimax_session_options_init(minimax_session_options *options);
 MINIMAX_API void minimax_feed_report_init(minimax_feed_report *report);
+MINIMAX_API void minimax_image_span_init(minimax_image_span *span);
 MINIMAX_API void minimax_session_stats_init(minimax_session_stats *stats);
 
 /* A new, empty timeline. options NULL: defaults. Memory for the lightning states is taken now.
@@ -433,10 +521,17 @@ MINIMAX_API void minimax_session_free(minimax_session *session);
 MINIMAX_API minimax_status minimax_session_feed(minimax_session *session, const int32_t *tokens,
                                                 size_t token_count);
 /* The same with the tokens of a prompt, which must be of the same engine (else MINIMAX_WRONG_MODEL) and
- * not empty. out_report may be NULL. */
+ * not empty. Its pictures are encoded first, unless they are in the cache; cancelled meanwhile, the
+ * session is where it was. out_report may be NULL. */
 MINIMAX_API minimax_status minimax_session_feed_prompt(minimax_session *session,
                                                        const minimax_prompt *prompt,
                                                        minimax_feed_report *out_report);
+/* The same from the prompt's token first_token on: those before it have been fed, by an earlier call that
+ * was cancelled. Messages may have been added to the prompt since. */
+MINIMAX_API minimax_status minimax_session_feed_prompt_from(minimax_session *session,
+                                                            const minimax_prompt *prompt,
+                                                            size_t first_token,
+                                                            minimax_feed_report *out_report);
 /* Feeds tokens and writes the logits after each of them: logits [token_count, vocabulary_size] f32;
  * capacity counts floats. Errors as minimax_session_feed, and MINIMAX_INVALID_ARGUMENT when the capacity
  * is too small. On MINIMAX_CANCELLED the rows of the tokens that were fed are written. */
@@ -454,6 +549,10 @@ MINIMAX_API minimax_status minimax_session_position(const minimax_session *sessi
 /* The tokens from position `first` on. */
 MINIMAX_API minimax_status minimax_session_tokens(const minimax_session *session, int64_t first,
                                                   int32_t *tokens, size_t capacity, size_t *out_count);
+/* Pictures among the tokens, in order: how many, and where each lies. */
+MINIMAX_API minimax_status minimax_session_image_count(const minimax_session *session, size_t *out_count);
+MINIMAX_API minimax_status minimax_session_get_image_span(const minimax_session *session, size_t index,
+                                                          minimax_image_span *out_span);
 /* The logits after the last token: [vocabulary_size] f32, the session's own, valid until the next call
  * that changes it. out_count may be NULL. Suppressed tokens are not masked here.
  *   MINIMAX_NOT_AVAILABLE  the session is empty, or the last feed was cancelled */

@@ -19,6 +19,7 @@ enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
 constexpr char kCommands[] =
     "/reset         forget the dialogue\n"
     "/system TEXT   forget the dialogue, and begin anew under this system message\n"
+    "/image FILE    a picture for the next message; several are seen in their order\n"
     "/tokens        how much the dialogue holds\n"
     "/quit          leave (so do ctrl-D, and ctrl-C twice)\n"
     "/help          this list\n"
@@ -97,6 +98,16 @@ void show_size(const Conversation& conversation) {
           static_cast<double>(stats.kv_bytes) / (1 << 20));
 }
 
+// With a bar while the picture is encoded.
+void add_picture(Conversation& conversation, const std::string& path, bool quiet) {
+  ProgressBar bar("looking at " + path);
+  struct Remove {
+    ProgressBar& bar;
+    ~Remove() { bar.done(); }
+  } remove{bar};
+  conversation.add_picture(path, quiet ? give_up_when_interrupted : show_progress, &bar);
+}
+
 // What a person types, or a pipe brings, until it ends.
 class Dialogue {
  public:
@@ -164,6 +175,8 @@ class Dialogue {
       conversation_.reset();
     } else if (command == "/system") {
       conversation_.set_system(argument);
+    } else if (command == "/image") {
+      add_picture(conversation_, argument, quiet_);
     } else if (command == "/tokens") {
       show_size(conversation_);
     } else {
@@ -191,6 +204,9 @@ int chat(const ChatOptions& options) {
   interrupt::install();
   const EngineHandle engine = load(options);
   Conversation conversation(engine.get(), options.conversation);
+  for (const std::string& image : options.images) {
+    add_picture(conversation, image, options.quiet);
+  }
   if (options.prompt) return answer_once(conversation, *options.prompt, options.quiet);
   return Dialogue(conversation, options.quiet).run();
 }

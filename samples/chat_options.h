@@ -16,6 +16,7 @@ struct ChatOptions {
   int32_t thread_count = 0;
   int64_t context_limit = 0;
   std::optional<std::string> prompt;  // one question; without it, a dialogue
+  std::vector<std::string> images;    // for the first message
   ConversationOptions conversation;
   bool quiet = false;
   std::optional<std::string> notice;  // print this and leave: --help, --version

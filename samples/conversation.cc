@@ -29,13 +29,11 @@ size_t position_of(const minimax_session* session) {
   return static_cast<size_t>(position);
 }
 
-void append_tokens(const minimax_prompt* prompt, std::vector<int32_t>& out_tokens) {
+size_t token_count_of(const minimax_prompt* prompt) {
   size_t count = 0;
   const minimax_status status = minimax_prompt_tokens(prompt, nullptr, 0, &count);
   if (status != MINIMAX_BUFFER_TOO_SMALL) check(status);
-  const size_t before = out_tokens.size();
-  out_tokens.resize(before + count);
-  check(minimax_prompt_tokens(prompt, out_tokens.data() + before, count, &count));
+  return count;
 }
 
 int32_t pass_text(void* user, const char* text, size_t size) {
@@ -62,11 +60,18 @@ Conversation::Conversation(minimax_engine* engine, const ConversationOptions& op
       sampler_(create_sampler(engine, options.sampler)) {
 }
 
+void Conversation::add_picture(const std::string& path, minimax_progress_fn progress, void* user) {
+  ImageHandle image = read_image(path);
+  check(minimax_engine_encode_image(engine_, image.get(), progress, user));
+  pictures_.push_back(std::move(image));
+}
+
 Answer Conversation::ask(std::string_view message, const ShowText& show) {
   const Watch watch(session_.get());
   Answer answer;
   try {
-    if (feed(turn(message), answer)) generate(show, answer);
+    write_turn(message);
+    if (feed(answer)) generate(show, answer);
   } catch (const StatusError& error) {
     if (breaks_session(error.status())) replace_session();
     throw;
@@ -74,39 +79,44 @@ Answer Conversation::ask(std::string_view message, const ShowText& show) {
   return answer;
 }
 
-// What the session must be fed before it can answer `message`.
-std::vector<int32_t> Conversation::turn(std::string_view message) {
+// Into the prompt: what the session must be fed before it can answer `message`.
+void Conversation::write_turn(std::string_view message) {
   minimax_prompt* prompt = prompt_.get();
-  check(minimax_prompt_clear(prompt));
+  if (!has_debt_) {
+    check(minimax_prompt_clear(prompt));
+    fed_ = 0;
+  }
   if (last_stop_ != 0) {
     check(minimax_prompt_end_reply(prompt, last_stop_));
   } else if (!options_.system.empty()) {
     check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_SYSTEM, nullptr, options_.system.data(),
                                      options_.system.size()));
   }
+  for (const ImageHandle& picture : pictures_) {
+    check(minimax_prompt_add_image(prompt, picture.get()));
+  }
   check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, nullptr, message.data(),
                                    message.size()));
   check(minimax_prompt_begin_reply(prompt));
-
-  std::vector<int32_t> tokens = debt_;
-  append_tokens(prompt, tokens);
-  return tokens;
+  pictures_.clear();
 }
 
 // False when ctrl-C came first: what the session did not get is then owed to it.
-bool Conversation::feed(const std::vector<int32_t>& tokens, Answer& answer) {
+bool Conversation::feed(Answer& answer) {
   const size_t before = position_of(session_.get());
   const uint64_t start_ns = now_ns();
   const minimax_status status =
-      interrupt::is_pending() ? MINIMAX_CANCELLED
-                              : minimax_session_feed(session_.get(), tokens.data(), tokens.size());
+      interrupt::is_pending()
+          ? MINIMAX_CANCELLED
+          : minimax_session_feed_prompt_from(session_.get(), prompt_.get(), fed_, nullptr);
   if (status != MINIMAX_CANCELLED) check(status);
   const size_t fed = position_of(session_.get()) - before;
   answer.prompt_ns += now_ns() - start_ns;
   answer.prompt_tokens += fed;
-  debt_.assign(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
+  fed_ += fed;
+  has_debt_ = fed_ < token_count_of(prompt_.get());
   last_stop_ = MINIMAX_STOP_CANCELLED;  // until an answer ends otherwise
-  return debt_.empty();
+  return !has_debt_;
 }
 
 void Conversation::generate(const ShowText& show, Answer& answer) {
@@ -130,7 +140,8 @@ void Conversation::generate(const ShowText& show, Answer& answer) {
 void Conversation::reset() {
   check(minimax_session_reset(session_.get()));
   check(minimax_sampler_reset(sampler_.get()));
-  debt_.clear();
+  has_debt_ = false;
+  pictures_.clear();
   last_stop_ = 0;
 }
 
@@ -149,7 +160,8 @@ minimax_session_stats Conversation::stats() const {
 void Conversation::replace_session() {
   interrupt::watch(nullptr);
   session_ = create_session(engine_);
-  debt_.clear();
+  has_debt_ = false;
+  pictures_.clear();
   last_stop_ = 0;
 }
 

@@ -31,6 +31,10 @@ class Conversation {
   // The engine must outlive the conversation.
   Conversation(minimax_engine* engine, const ConversationOptions& options);
 
+  // For the next message, in front of its text; several in their order. Encodes the picture at once:
+  // `progress` counts tiles, and not 0 gives up.
+  void add_picture(const std::string& path, minimax_progress_fn progress, void* user);
+
   // Says `message` and streams the answer. ctrl-C (samples/terminal.h) ends it early, with
   // MINIMAX_STOP_CANCELLED. After an exception the conversation stands where it stood, or, when the
   // session broke, begins anew.
@@ -43,8 +47,8 @@ class Conversation {
   minimax_session_stats stats() const;
 
  private:
-  std::vector<int32_t> turn(std::string_view message);
-  bool feed(const std::vector<int32_t>& tokens, Answer& answer);
+  void write_turn(std::string_view message);
+  bool feed(Answer& answer);
   void generate(const ShowText& show, Answer& answer);
   void replace_session();
 
@@ -53,8 +57,11 @@ class Conversation {
   SessionHandle session_;
   PromptHandle prompt_;
   SamplerHandle sampler_;
-  // Tokens of a turn that ctrl-C kept from the session. They are fed before the next turn.
-  std::vector<int32_t> debt_;
+  std::vector<ImageHandle> pictures_;  // for the next message
+  // Of the prompt: tokens that the session has got. ctrl-C may have kept the rest from it; the next
+  // turn is then written behind it.
+  size_t fed_ = 0;
+  bool has_debt_ = false;
   int32_t last_stop_ = 0;  // how the last answer ended; 0 before the first turn
 };
 

@@ -29,6 +29,12 @@ PromptHandle create_prompt(const minimax_engine* engine) {
   return PromptHandle(prompt);
 }
 
+ImageHandle read_image(const std::string& path) {
+  minimax_image* image = nullptr;
+  check(minimax_image_from_file(path.c_str(), &image));
+  return ImageHandle(image);
+}
+
 SamplerHandle create_sampler(const minimax_engine* engine, const minimax_sampler_options& options) {
   minimax_sampler* sampler = nullptr;
   check(minimax_sampler_create(engine, &options, &sampler));

@@ -120,6 +120,9 @@ EngineOptions read_engine_options(const minimax_engine_options* given) {
   options.kv_bytes_limit = read.kv_bytes_limit;
   options.chunk_tokens =
       read.chunk_tokens > 0 ? read.chunk_tokens : default_chunk_tokens(options.device);
+  require(read.image_cache_bytes_limit >= 0, "image_cache_bytes_limit is ",
+          read.image_cache_bytes_limit, ", expected 0 or more");
+  options.image_cache_bytes_limit = read.image_cache_bytes_limit;
   options.progress = read.progress;
   options.progress_user = read.progress_user;
   return options;

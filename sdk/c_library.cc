@@ -28,7 +28,8 @@ bool has_isa(Isa isa) {
 }
 
 bool has_feature(std::string_view name) {
-  if (name == "cpu" || name == "sentencepiece") return true;
+  if (name == "cpu" || name == "sentencepiece" || name == "vision") return true;
+  if (name == "cuda") return built_with_cuda();
   if (name == "avx2") return has_isa(Isa::avx2);
   if (name == "avx512" || name == "avx512_bf16") return has_isa(Isa::avx512);
   return false;

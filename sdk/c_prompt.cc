@@ -22,9 +22,10 @@ minimax_status minimax_prompt_create(const minimax_engine* engine, minimax_promp
   return guard([&] {
     const minimax::Model& model = model_of(engine);
     require(out_prompt, "out_prompt is NULL");
-    *out_prompt = new minimax_prompt{
-        engine->model,
-        minimax::Prompt(model.tokenizer(), model.chat_format(), model.vocabulary_size())};
+    *out_prompt =
+        new minimax_prompt{engine->model, minimax::Prompt(model.tokenizer(), model.chat_format(),
+                                                          model.vocabulary_size(),
+                                                          model.engine().config().image_token)};
   });
 }
 
@@ -44,6 +45,15 @@ minimax_status minimax_prompt_add_message(minimax_prompt* prompt, int32_t role, 
                                           const char* text, size_t size) {
   return guard([&] {
     prompt_of(prompt).add_message(role, name ? name : "", minimax::read_text(text, size, "text"));
+  });
+}
+
+minimax_status minimax_prompt_add_image(minimax_prompt* prompt, const minimax_image* image) {
+  return guard([&] {
+    minimax::Prompt& filled = prompt_of(prompt);
+    require(image, "image is NULL");
+    const minimax::Model& model = *prompt->model;
+    filled.add_picture({image->image, model.pictures().plan(image->image->size()).token_count});
   });
 }
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // minimax.h, sections 5 and 7: sessions and generating.
+#include <chrono>
+#include <cstring>
+#include <vector>
+
 #include "minimax.h"
 #include "sdk/generate.h"
 #include "sdk/guard.h"
@@ -64,6 +68,40 @@ GenerateOptions read_generate_options(const minimax_generate_options* given) {
           read.user};
 }
 
+// The pictures of a prompt from a token on as rows, from the cache or made now; the session can be
+// cancelled meanwhile.
+std::vector<minimax::PlacedPicture> encode_pictures(minimax::Session& session,
+                                                    const minimax::Prompt& prompt,
+                                                    const minimax::RenderedPrompt& rendered,
+                                                    size_t first_token,
+                                                    minimax_feed_report& report) {
+  std::vector<minimax::PlacedPicture> placed;
+  session.require_whole();
+  session.begin();
+  const auto start = std::chrono::steady_clock::now();
+  for (const minimax::RenderedPrompt::Place& place : rendered.places) {
+    const minimax::PromptPicture& picture = prompt.picture(place.picture);
+    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
+    bool was_cached = false;
+    auto encoded = session.model()->pictures().encoded(
+        *picture.image, [&](int64_t, int64_t) { return session.cancelled(); }, &was_cached);
+    if (encoded->rows.dim(0) != picture.token_count) {
+      minimax::fail(MINIMAX_INTERNAL_ERROR, "a picture became ", encoded->rows.dim(0), " rows, ",
+                    picture.token_count, " were planned");
+    }
+    placed.push_back({static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token),
+                      std::move(encoded)});
+    report.image_count += 1;
+    report.images_reused += was_cached ? 1 : 0;
+  }
+  report.encode_ns =
+      placed.empty()
+          ? 0
+          : static_cast<uint64_t>(
+                std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+  return placed;
+}
+
 }  // namespace
 }  // namespace minimax
 
@@ -102,6 +140,12 @@ minimax_status minimax_session_feed(minimax_session* session, const int32_t* tok
 
 minimax_status minimax_session_feed_prompt(minimax_session* session, const minimax_prompt* prompt,
                                            minimax_feed_report* out_report) {
+  return minimax_session_feed_prompt_from(session, prompt, 0, out_report);
+}
+
+minimax_status minimax_session_feed_prompt_from(minimax_session* session,
+                                                const minimax_prompt* prompt, size_t first_token,
+                                                minimax_feed_report* out_report) {
   return guard([&] {
     minimax::Session& fed = session_of(session);
     require(prompt, "prompt is NULL");
@@ -109,14 +153,19 @@ minimax_status minimax_session_feed_prompt(minimax_session* session, const minim
     if (prompt->model != fed.model()) {
       minimax::fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the session");
     }
-    const std::span<const int32_t> tokens = prompt->prompt.tokens();
-    require(!tokens.empty(), "the prompt is empty");
+    const minimax::RenderedPrompt& rendered = prompt->prompt.rendered();
+    require(!rendered.tokens.empty(), "the prompt is empty");
+    require(first_token < rendered.tokens.size(), "first_token is ", first_token,
+            ", the prompt has ", rendered.tokens.size(), " tokens");
     const auto computed_ns = [&] { return fed.counts().prefill_ns + fed.counts().decode_ns; };
-    const uint64_t before = computed_ns();
-    fed.feed(tokens);
-    if (!out_report) return;
     minimax_feed_report report;
     minimax::init_struct(&report);
+    const std::vector<minimax::PlacedPicture> pictures =
+        minimax::encode_pictures(fed, prompt->prompt, rendered, first_token, report);
+    const uint64_t before = computed_ns();
+    const auto tokens = std::span(rendered.tokens).subspan(first_token);
+    fed.feed(tokens, pictures);
+    if (!out_report) return;
     report.token_count = tokens.size();
     report.prefill_ns = computed_ns() - before;
     minimax::write_struct(report, out_report, "out_report");
@@ -232,5 +281,28 @@ minimax_status minimax_session_generate(minimax_session* session, minimax_sample
                               speaking.model()->suppressed());
       generate_with(greedy);
     }
+  });
+}
+
+minimax_status minimax_session_image_count(const minimax_session* session, size_t* out_count) {
+  return guard([&] {
+    require(out_count, "out_count is NULL");
+    *out_count = session_of(session).pictures().size();
+  });
+}
+
+minimax_status minimax_session_get_image_span(const minimax_session* session, size_t index,
+                                              minimax_image_span* out_span) {
+  return guard([&] {
+    const std::span<const minimax::PictureSpan> pictures = session_of(session).pictures();
+    require(out_span, "out_span is NULL");
+    require(index < pictures.size(), "index is ", index, ", the session has ", pictures.size(),
+            " pictures");
+    minimax_image_span span;
+    minimax::init_struct(&span);
+    span.position = pictures[index].position;
+    span.token_count = pictures[index].token_count;
+    std::memcpy(span.image_id, pictures[index].id.data(), sizeof span.image_id);
+    minimax::write_struct(span, out_span, "out_span");
   });
 }

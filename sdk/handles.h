@@ -24,6 +24,10 @@ struct minimax_prompt {
   minimax::Prompt prompt;
 };
 
+struct minimax_image {
+  std::shared_ptr<const minimax::Image> image;
+};
+
 struct minimax_text_stream {
   std::shared_ptr<minimax::Model> model;
   minimax::TextStream stream;

@@ -6,6 +6,11 @@
 #include "base/error.h"
 
 namespace minimax {
+namespace {
+
+constexpr size_t default_image_cache_bytes = size_t{256} << 20;
+
+}  // namespace
 
 std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
                                    const EngineOptions& options) {
@@ -14,6 +19,9 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
     model->tokenizer_ = Tokenizer::load(path);
   }
   model->engine_ = Engine::load(path, options);
+  const int64_t limit = options.image_cache_bytes_limit;
+  model->pictures_ = std::make_unique<Pictures>(
+      path, *model->engine_, limit > 0 ? static_cast<size_t>(limit) : default_image_cache_bytes);
   if (model->tokenizer_) {
     const int32_t defined = model->tokenizer_->vocabulary_size();
     require_file(defined <= model->vocabulary_size(), path.string(), ": the tokenizer has ",

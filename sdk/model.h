@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "sdk/pictures.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -24,6 +25,7 @@ class Model {
                                      const EngineOptions& options);
 
   Engine& engine() const { return *engine_; }
+  Pictures& pictures() const { return *pictures_; }
   // MINIMAX_NOT_AVAILABLE when there is none.
   const Tokenizer& tokenizer() const;
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
@@ -53,6 +55,7 @@ class Model {
   void find_suppressed();
 
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Pictures> pictures_;  // gone before the engine
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<ChatFormat> chat_format_;
   std::vector<int32_t> stop_tokens_;

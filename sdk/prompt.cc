@@ -14,9 +14,12 @@ namespace {
 // then is its tokenization known.
 class TokenSink {
  public:
-  explicit TokenSink(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  TokenSink(const Tokenizer& tokenizer, std::span<const PromptPicture> pictures,
+            int32_t image_token)
+      : tokenizer_(tokenizer), pictures_(pictures), image_token_(image_token) {}
 
   void segment(const ChatSegment& segment) {
+    if (segment.kind == ChatSegment::Kind::image) return picture(segment.image_index);
     const bool is_text = segment.kind == ChatSegment::Kind::text;
     const auto id = is_text ? std::nullopt : tokenizer_.find_token(segment.text);
     if (!id) return text(segment.text, SpecialTokens::plain);
@@ -44,15 +47,22 @@ class TokenSink {
 
   void tokens(std::span<const int32_t> ids) {
     end_text();
-    ids_.insert(ids_.end(), ids.begin(), ids.end());
+    out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
   }
 
-  std::vector<int32_t> take() {
+  RenderedPrompt take() {
     end_text();
-    return std::move(ids_);
+    return std::move(out_);
   }
 
  private:
+  void picture(size_t index) {
+    end_text();
+    out_.places.push_back({out_.tokens.size(), index});
+    out_.tokens.insert(out_.tokens.end(), static_cast<size_t>(pictures_[index].token_count),
+                       image_token_);
+  }
+
   // Not so with tokenizers that put a space before a text.
   bool spells(std::span<const int32_t> ids, std::string_view text) const {
     for (const int32_t id : ids) {
@@ -64,12 +74,14 @@ class TokenSink {
   }
 
   void end_text() {
-    if (!pending_.empty()) tokenizer_.encode(pending_, SpecialTokens::plain, ids_);
+    if (!pending_.empty()) tokenizer_.encode(pending_, SpecialTokens::plain, out_.tokens);
     pending_.clear();
   }
 
   const Tokenizer& tokenizer_;
-  std::vector<int32_t> ids_;
+  std::span<const PromptPicture> pictures_;
+  int32_t image_token_;
+  RenderedPrompt out_;
   std::string pending_;
 };
 
@@ -103,27 +115,22 @@ ChatRole role_of(int32_t role) {
        ", expected MINIMAX_ROLE_SYSTEM (1) to MINIMAX_ROLE_TOOL (4)");
 }
 
-// There is no way yet to hand over the pixels.
-void refuse_pictures(const ChatMessage& message, std::string_view where) {
-  for (size_t i = 0; i < message.content.size(); ++i) {
-    if (message.content[i].kind != ContentPart::Kind::image) continue;
-    fail(MINIMAX_UNSUPPORTED, where, ".content[", i, "] is a picture, prompts take text only");
-  }
-}
-
 }  // namespace
 
 Prompt::Prompt(const Tokenizer& tokenizer, std::optional<ChatFormat> automatic,
-               int32_t vocabulary_size)
+               int32_t vocabulary_size, int32_t image_token)
     : tokenizer_(tokenizer),
       automatic_(automatic),
       vocabulary_size_(vocabulary_size),
+      image_token_(image_token),
       format_(automatic) {
 }
 
 void Prompt::clear() {
   pieces_.clear();
   tools_.clear();
+  pictures_.clear();
+  placed_pictures_ = 0;
   phase_ = Phase::before;
   is_continued_ = false;
   has_message_ = false;
@@ -152,12 +159,34 @@ void Prompt::set_format(int32_t format) {
   }
 }
 
+void Prompt::add_picture(PromptPicture picture) {
+  if (image_token_ < 0) fail(MINIMAX_UNSUPPORTED, "this model takes no pictures");
+  require(phase_ != Phase::reply, "a picture after begin_reply; end_reply comes first");
+  pictures_.push_back(std::move(picture));
+  changed(phase_);
+}
+
+// Numbers the message's pictures from `next` on among those that were added.
+size_t Prompt::place_pictures(ChatMessage& message, std::string_view where, size_t next) const {
+  for (size_t i = 0; i < message.content.size(); ++i) {
+    ContentPart& part = message.content[i];
+    if (part.kind != ContentPart::Kind::image) continue;
+    require(next < pictures_.size(), where, ".content[", i, "] is a picture, ", pictures_.size(),
+            " were added before (minimax_prompt_add_image)");
+    part.image_index = next++;
+  }
+  return next;
+}
+
 void Prompt::add_message(int32_t role, std::string_view name, std::string_view text) {
   ChatMessage message;
   message.role = role_of(role);
   require(name.empty() || message.role == ChatRole::tool, "name is \"", name,
           "\", only results of tools have one");
   message.name = name;
+  for (size_t i = placed_pictures_; i < pictures_.size(); ++i) {
+    message.content.emplace_back().kind = ContentPart::Kind::image;
+  }
   message.content.emplace_back().text = text;
   std::vector<ChatMessage> messages;
   messages.push_back(std::move(message));
@@ -171,17 +200,19 @@ void Prompt::add_messages_json(std::string_view json) {
 void Prompt::add_messages(std::vector<ChatMessage> messages, MessageSource source) {
   const ChatFormat format = need_format();
   require(phase_ != Phase::reply, "a message after begin_reply; end_reply comes first");
+  size_t next_picture = placed_pictures_;
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string where =
         source == MessageSource::list ? text("messages[", i, "]") : std::string("message");
     const ChatPlace place = i > 0 && !is_continued_ ? ChatPlace::later : next_place();
-    refuse_pictures(messages[i], where);
     check_message(format, messages[i], place, where);
+    next_picture = place_pictures(messages[i], where, next_picture);
   }
   if (messages.empty()) return;
   make_room(messages.size());
   for (ChatMessage& message : messages) pieces_.emplace_back(std::move(message));
   has_message_ = true;
+  placed_pictures_ = next_picture;
   changed(Phase::messages);
 }
 
@@ -229,9 +260,11 @@ void Prompt::add_tokens(std::span<const int32_t> tokens) {
   changed(phase_);
 }
 
-std::span<const int32_t> Prompt::tokens() const {
+const RenderedPrompt& Prompt::rendered() const {
+  require(placed_pictures_ == pictures_.size(), pictures_.size() - placed_pictures_,
+          " pictures wait for a message to belong to");
   if (!rendered_) {
-    TokenSink sink(tokenizer_);
+    TokenSink sink(tokenizer_, pictures_, image_token_);
     render(sink);
     rendered_ = sink.take();
   }

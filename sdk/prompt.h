@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,8 +14,25 @@
 
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
+#include "vision/image.h"
 
 namespace minimax {
+
+// A picture on its way into a prompt, and how many tokens it becomes.
+struct PromptPicture {
+  std::shared_ptr<const Image> image;
+  int64_t token_count;
+};
+
+// Tokens, and where among them the rows of pictures belong.
+struct RenderedPrompt {
+  struct Place {
+    size_t first;  // of token_count tokens
+    size_t picture;
+  };
+  std::vector<int32_t> tokens;
+  std::vector<Place> places;
+};
 
 // One thread at a time, the const functions too: what has been rendered is kept. Borrows the
 // tokenizer. After an exception nothing has changed.
@@ -35,14 +53,18 @@ namespace minimax {
 // if the rendered text had been tokenized at once; token ids that the caller adds stay as they are.
 class Prompt {
  public:
-  // automatic: what MINIMAX_CHAT_AUTO means (detect_chat_format); without it, messages need a
+  // image_token: -1 when the model has none. automatic: what MINIMAX_CHAT_AUTO means (detect_chat_format); without it, messages need a
   // set_format(). vocabulary_size: the model's, at least the tokenizer's.
-  Prompt(const Tokenizer& tokenizer, std::optional<ChatFormat> automatic, int32_t vocabulary_size);
+  Prompt(const Tokenizer& tokenizer, std::optional<ChatFormat> automatic, int32_t vocabulary_size,
+         int32_t image_token);
 
   void clear();
   // MINIMAX_CHAT_...
   void set_format(int32_t format);
   // MINIMAX_ROLE_...; name: "" for none.
+  // For the message that is added next, or, in messages as JSON, for the next part that is a picture:
+  // several are taken in their order.
+  void add_picture(PromptPicture picture);
   void add_message(int32_t role, std::string_view name, std::string_view text);
   void add_messages_json(std::string_view json);
   void set_tools_json(std::string_view json);
@@ -52,8 +74,11 @@ class Prompt {
   void add_text(std::string_view text, SpecialTokens specials);
   void add_tokens(std::span<const int32_t> tokens);
 
-  // Valid until the next call that is not const.
-  std::span<const int32_t> tokens() const;
+  // Valid until the next call that is not const. MINIMAX_INVALID_ARGUMENT while a picture waits for its
+  // message.
+  std::span<const int32_t> tokens() const { return rendered().tokens; }
+  const RenderedPrompt& rendered() const;
+  const PromptPicture& picture(size_t index) const { return pictures_[index]; }
   // Special tokens are written out. Not always UTF-8: texts and tokens may hold any bytes.
   std::string rendered_text() const;
 
@@ -82,6 +107,7 @@ class Prompt {
   ChatFormat need_format() const;
   ChatPlace next_place() const;
   void add_messages(std::vector<ChatMessage> messages, MessageSource source);
+  size_t place_pictures(ChatMessage& message, std::string_view where, size_t next) const;
   void make_room(size_t count);
   void changed(Phase phase);
   size_t opening_index() const;
@@ -95,6 +121,7 @@ class Prompt {
   const Tokenizer& tokenizer_;
   const std::optional<ChatFormat> automatic_;
   const int32_t vocabulary_size_;
+  const int32_t image_token_;
 
   std::optional<ChatFormat> format_;
   std::vector<Piece> pieces_;
@@ -102,7 +129,9 @@ class Prompt {
   Phase phase_ = Phase::before;
   bool is_continued_ = false;  // the opening was fed before
   bool has_message_ = false;
-  mutable std::optional<std::vector<int32_t>> rendered_;
+  std::vector<PromptPicture> pictures_;
+  size_t placed_pictures_ = 0;  // by messages; the others wait
+  mutable std::optional<RenderedPrompt> rendered_;
 };
 
 }  // namespace minimax

@@ -84,9 +84,10 @@ void Session::require_whole() const {
   if (is_poisoned_) fail(MINIMAX_POISONED, "an earlier error broke this session: free it");
 }
 
-void Session::feed(std::span<const int32_t> tokens) {
+void Session::feed(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
   begin();
-  feed_on(tokens);
+  LastRow last(logits_);
+  run(tokens, LogitsWanted::last, last, pictures);
 }
 
 void Session::feed_on(std::span<const int32_t> tokens) {
@@ -119,17 +120,22 @@ void Session::score(std::span<const int32_t> tokens, std::span<float> logprobs) 
   std::copy(scores.begin(), scores.end(), logprobs.begin());
 }
 
-void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink) {
+void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
+                  std::span<const PlacedPicture> pictures) {
   require_whole();
   require(!tokens.empty(), "token_count is 0, expected 1 or more");
   model_->check_tokens(tokens);
   const auto start = std::chrono::steady_clock::now();
   const int64_t before = timeline_->position();
+  std::vector<EmbeddedRows> rows;
+  for (const PlacedPicture& placed : pictures) rows.push_back({placed.first, placed.picture->rows});
+  pictures_.reserve(pictures_.size() + pictures.size());
   try {
-    model_->engine().feed({timeline_.get(), tokens, wanted, &sink, 0}, cancel_);
+    model_->engine().feed({timeline_.get(), tokens, wanted, &sink, 0, rows}, cancel_);
     has_logits_ = true;
   } catch (const Error& error) {
     if (timeline_->position() != before) has_logits_ = false;
+    remember(pictures, before);
     is_poisoned_ = !leaves_whole(error.status());
     throw;
   } catch (const std::bad_alloc&) {
@@ -138,15 +144,30 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
     is_poisoned_ = true;
     throw;
   }
+  remember(pictures, before);
   const auto ns = static_cast<uint64_t>(
       std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
   (tokens.size() == 1 ? counts_.decode_ns : counts_.prefill_ns) += ns;
   (tokens.size() == 1 ? counts_.decode_tokens : counts_.prefill_tokens) += tokens.size();
 }
 
+// What of the pictures has been fed since `before`; takes no memory.
+void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) {
+  const int64_t fed = timeline_->position() - before;
+  for (const PlacedPicture& placed : pictures) {
+    const int64_t count = std::min(placed.picture->rows.dim(0), fed - placed.first);
+    if (placed.first < 0 && !pictures_.empty()) {
+      pictures_.back().token_count = count;
+    } else if (count > 0) {
+      pictures_.push_back({before + placed.first, count, placed.picture->id});
+    }
+  }
+}
+
 void Session::reset() {
   require_whole();
   timeline_->reset();
+  pictures_.clear();
   has_logits_ = false;
 }
 

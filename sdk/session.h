@@ -12,6 +12,20 @@
 
 namespace minimax {
 
+// A picture among the tokens of a feed: its rows stand in place of those from `first` on; below 0 when
+// some of them have been fed before.
+struct PlacedPicture {
+  int64_t first;
+  std::shared_ptr<const EncodedPicture> picture;
+};
+
+// A picture in a session's history.
+struct PictureSpan {
+  int64_t position;
+  int64_t token_count;  // that were fed
+  ImageId id;
+};
+
 struct SessionCounts {
   uint64_t prefill_ns = 0, prefill_tokens = 0;  // of feeds of several tokens
   uint64_t decode_ns = 0, decode_tokens = 0;    // of feeds of one
@@ -27,7 +41,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // As minimax_session_feed; several feeds within one begin() and end can be cancelled together.
-  void feed(std::span<const int32_t> tokens);
+  void feed(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures = {});
   void feed_logits(std::span<const int32_t> tokens, std::span<float> logits);
   void score(std::span<const int32_t> tokens, std::span<float> logprobs);
 
@@ -44,16 +58,21 @@ class Session {
   const Timeline& timeline() const { return *timeline_; }
   // [V]; MINIMAX_NOT_AVAILABLE when there are none.
   std::span<const float> logits() const;
+  // In order of their positions.
+  std::span<const PictureSpan> pictures() const { return pictures_; }
   const SessionCounts& counts() const { return counts_; }
   bool is_poisoned() const { return is_poisoned_; }
   void require_whole() const;
 
  private:
-  void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink);
+  void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
+           std::span<const PlacedPicture> pictures = {});
+  void remember(std::span<const PlacedPicture> pictures, int64_t before);
 
   std::shared_ptr<Model> model_;
   std::unique_ptr<Timeline> timeline_;
   std::vector<float> logits_;  // [V]
+  std::vector<PictureSpan> pictures_;
   bool has_logits_ = false;
   bool is_poisoned_ = false;
   std::atomic<bool> cancel_{false};

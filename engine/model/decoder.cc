@@ -48,6 +48,9 @@ void Decoder::forward(Step& step, const Tensor& ids, const Tensor& hidden) const
   const Tensor branch = step.arena().take(backend.activation_type(), u.shape());
 
   ops::embed(backend, ids, embeddings_, u);
+  for (const Step::Replaced& replaced : step.replaced()) {
+    ops::copy(backend, replaced.rows, u.rows(replaced.first_row, replaced.rows.dim(0)));
+  }
   if (step.tap()) step.tap()->embedded(u);
   ops::rms_norm(backend, u, layers_.front().input_norm, norm_eps_, u);
 

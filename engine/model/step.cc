@@ -13,6 +13,7 @@ Step::Step(Backend& backend, Arena& arena, const ModelConfig& config, DType kv_t
   spans_.reserve(most_sequences);
   lightning_.reserve(most_sequences);
   kv_.reserve(most_sequences);
+  replaced_.reserve(most_sequences);
 }
 
 void Step::begin(LayerTap* tap) {
@@ -21,6 +22,7 @@ void Step::begin(LayerTap* tap) {
   spans_.clear();
   lightning_.clear();
   kv_.clear();
+  replaced_.clear();
 }
 
 void Step::add(const Timeline& timeline, int64_t count) {

@@ -37,6 +37,15 @@ class Step {
   // `count` more tokens of a timeline that has reserved room for them.
   void add(const Timeline& timeline, int64_t count);
 
+  // Rows [n, W] act that stand in place of the embeddings of the step's rows from first_row on.
+  void replace(int64_t first_row, const Tensor& rows) { replaced_.push_back({first_row, rows}); }
+
+  struct Replaced {
+    int64_t first_row;
+    Tensor rows;
+  };
+  std::span<const Replaced> replaced() const { return replaced_; }
+
   Backend& backend() const { return backend_; }
   Arena& arena() const { return arena_; }
   LayerTap* tap() const { return tap_; }
@@ -63,6 +72,7 @@ class Step {
   std::vector<SequenceSpan> spans_;
   std::vector<LightningSequence> lightning_;
   std::vector<KvSequence> kv_;
+  std::vector<Replaced> replaced_;
 };
 
 }  // namespace minimax

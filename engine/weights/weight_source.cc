@@ -207,10 +207,6 @@ Tensor CheckpointSource::matrix(std::string_view name, const Shape& expected) {
   return tensor_as(options_.matrix_type.value_or(kept), name, expected);
 }
 
-Tensor CheckpointSource::vector_f32(std::string_view name, const Shape& expected) {
-  return tensor_as(DType::f32, name, expected);
-}
-
 const StoredTensor& CheckpointSource::required(std::string_view name, const Shape& expected) const {
   return *checkpoint_.require(TensorSpec{std::string(name), expected});
 }
@@ -271,10 +267,10 @@ Tensor SyntheticSource::matrix(std::string_view name, const Shape& expected) {
   return made_up(name, expected, matrix_dtype_, size_of(matrix_dtype_));
 }
 
-Tensor SyntheticSource::vector_f32(std::string_view name, const Shape& expected) {
+Tensor SyntheticSource::tensor_as(DType dtype, std::string_view name, const Shape& expected) {
   // Norms and the like count as files would hold them; routers are f32 there too.
   const DType usual = expected.rank() == 1 ? matrix_dtype_ : DType::f32;
-  return made_up(name, expected, DType::f32, size_of(usual));
+  return made_up(name, expected, dtype, size_of(usual));
 }
 
 Tensor SyntheticSource::made_up(std::string_view name, const Shape& shape, DType dtype,

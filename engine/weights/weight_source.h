@@ -41,7 +41,11 @@ class WeightSource {
   // place in the mapped file where the device can read it there. MINIMAX_BAD_FILE when it is missing or of another shape or type.
   virtual Tensor matrix(std::string_view name, const Shape& expected) = 0;
   // The same in f32 whatever is stored, of any rank: norms, biases, routers.
-  virtual Tensor vector_f32(std::string_view name, const Shape& expected) = 0;
+  Tensor vector_f32(std::string_view name, const Shape& expected) {
+    return tensor_as(DType::f32, name, expected);
+  }
+  // The same as any type, f32 or bf16.
+  virtual Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected) = 0;
   // After the last tensor: reads what is used in place from the disk, all threads at once, and waits
   // for what is on its way to the device. May be left out when the weights do not fit in memory:
   // pages are then read at their first use.
@@ -87,14 +91,12 @@ class CheckpointSource final : public WeightSource {
 
   bool has(std::string_view name) const override { return checkpoint_.has(name); }
   using WeightSource::matrix;
-  using WeightSource::vector_f32;
   Tensor matrix(std::string_view name, const Shape& expected) override;
-  Tensor vector_f32(std::string_view name, const Shape& expected) override;
+  Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected) override;
   void read_pages() override;
 
  private:
   const StoredTensor& required(std::string_view name, const Shape& expected) const;
-  Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected);
 
   Checkpoint checkpoint_;
   std::vector<const StoredTensor*> in_place_;  // given out, not yet read
@@ -110,9 +112,8 @@ class SyntheticSource final : public WeightSource {
 
   bool has(std::string_view) const override { return true; }
   using WeightSource::matrix;
-  using WeightSource::vector_f32;
   Tensor matrix(std::string_view name, const Shape& expected) override;
-  Tensor vector_f32(std::string_view name, const Shape& expected) override;
+  Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected) override;
 
  private:
   Tensor made_up(std::string_view name, const Shape& shape, DType dtype, size_t counted_bytes);

@@ -23,7 +23,7 @@ const FakeTokenizer& fake() {
 }
 
 Prompt make_prompt(std::optional<ChatFormat> format, const Tokenizer& tokenizer = fake()) {
-  return Prompt(tokenizer, format, tokenizer.vocabulary_size());
+  return Prompt(tokenizer, format, tokenizer.vocabulary_size(), -1);
 }
 
 void add(Prompt& prompt, int32_t role, std::string_view text) {
