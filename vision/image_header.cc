@@ -136,7 +136,7 @@ constexpr std::string_view png_signature("\x89PNG\r\n\x1a\n", 8);
 
 struct PngParts {
   std::string_view header, exif, xmp;
-  size_t data_chunks = 0;
+  size_t data_bytes = 0;  // compressed
 };
 
 // An international text chunk that is not compressed: its text, if the keyword is XMP's.
@@ -164,7 +164,7 @@ PngParts png_parts(const Bytes& file) {
                  ": chunk IHDR is not the first or not alone");
     const std::string_view chunk = file.part(at + 8, size_t{size} + 4, "a chunk").substr(0, size);
     if (type == "IHDR") parts.header = chunk;
-    if (type == "IDAT") ++parts.data_chunks;
+    if (type == "IDAT") parts.data_bytes += chunk.size();
     if (type == "eXIf") parts.exif = chunk;
     if (type == "iTXt" && parts.xmp.empty()) parts.xmp = xmp_of_text(chunk);
     if (type == "IEND") return parts;
@@ -172,15 +172,34 @@ PngParts png_parts(const Bytes& file) {
   }
 }
 
+// Of a pixel; 0 for a kind that PNG does not have.
+uint64_t png_pixel_bits(uint8_t bits, uint8_t colours) {
+  constexpr uint8_t channels[] = {1, 0, 3, 1,
+                                  2, 0, 4};  // grey, -, RGB, palette, grey and alpha, -, RGBA
+  return colours < sizeof channels ? uint64_t{bits} * channels[colours] : 0;
+}
+
+// Deflate makes at most 1032 bytes of one, so that less cannot be a whole picture.
+void check_png_data(const Bytes& file, PixelSize size, uint64_t pixel_bits, size_t data_bytes) {
+  constexpr uint64_t largest_ratio = 1032;
+  const uint64_t row_bytes = 1 + (static_cast<uint64_t>(size.width) * pixel_bits + 7) / 8;
+  const uint64_t most_bytes = (uint64_t{data_bytes} + 1) * largest_ratio;
+  require_file(row_bytes <= most_bytes / static_cast<uint64_t>(size.height), file.name(), ": ",
+               data_bytes, " bytes of data cannot hold ", size.width, " x ", size.height,
+               " pixels");
+}
+
 ImageHeader read_png(const Bytes& file) {
   constexpr uint8_t grey = 0;
   const PngParts parts = png_parts(file);
   require_file(parts.header.size() == 13, file.name(), ": chunk IHDR has ", parts.header.size(),
                " bytes, expected 13");
-  require_file(parts.data_chunks > 0, file.name(), ": no chunk IDAT before IEND");
+  const uint8_t bits = byte_at(parts.header, 8), colours = byte_at(parts.header, 9);
   ImageHeader header{ImageFormat::png, {big(parts.header, 0, 4), big(parts.header, 4, 4)}};
+  check_size(header.size, file);
+  check_png_data(file, header.size, png_pixel_bits(bits, colours), parts.data_bytes);
   header.orientation = choose_orientation(parts.exif, parts.xmp);
-  header.is_grey16 = parts.header[8] == 16 && byte_at(parts.header, 9) == grey;
+  header.is_grey16 = bits == 16 && colours == grey;
   return header;
 }
 
@@ -272,6 +291,13 @@ JpegParts jpeg_parts(const Bytes& file) {
   }
 }
 
+// Each block of 8 x 8 pixels takes a bit or more.
+void check_jpeg_data(const Bytes& file, PixelSize size) {
+  require_file(static_cast<uint64_t>(size.width * size.height) / 64 <= uint64_t{file.size()} * 8,
+               file.name(), ": ", file.size(), " bytes cannot hold ", size.width, " x ",
+               size.height, " pixels");
+}
+
 ImageHeader read_jpeg(const Bytes& file) {
   const JpegParts parts = jpeg_parts(file);
   require_file(parts.scan_count > 0, file.name(), ": no scan before the end of the picture");
@@ -282,6 +308,8 @@ ImageHeader read_jpeg(const Bytes& file) {
   require_file(channels == 1 || channels == 3 || channels == 4, file.name(), ": JPEG of ", channels,
                " channels, expected 1, 3 or 4");
   ImageHeader header{ImageFormat::jpeg, {big(parts.frame, 3, 2), big(parts.frame, 1, 2)}};
+  check_size(header.size, file);
+  check_jpeg_data(file, header.size);
   header.orientation = choose_orientation(parts.exif, parts.xmp);
   return header;
 }
@@ -347,6 +375,7 @@ ImageHeader read_webp(const Bytes& file) {
   if (!parts.extended.empty()) check_extended(file, parts.extended, header.size);
   require_file(!parts.lossy.empty() || !parts.lossless.empty(), file.name(),
                ": no chunk VP8 or VP8L");
+  check_size(header.size, file);
   header.orientation = choose_orientation(parts.exif, parts.xmp);
   return header;
 }
@@ -365,9 +394,12 @@ ImageHeader read_bmp(const Bytes& file) {
   require_file(is_known, file.name(), ": BMP header of ", info_size,
                " bytes, expected 12, 40 or more");
   const std::string_view info = file.part(14, info_size, "the BMP header");
-  if (info_size == oldest) return {ImageFormat::bmp, {little(info, 4, 2), little(info, 6, 2)}};
-  return {ImageFormat::bmp,
-          {static_cast<int32_t>(little(info, 4, 4)), without_sign(little(info, 8, 4))}};
+  ImageHeader header{ImageFormat::bmp, {little(info, 4, 2), little(info, 6, 2)}};
+  if (info_size != oldest) {
+    header.size = {static_cast<int32_t>(little(info, 4, 4)), without_sign(little(info, 8, 4))};
+  }
+  check_size(header.size, file);
+  return header;
 }
 
 ImageHeader read_any(const Bytes& file) {
@@ -383,9 +415,7 @@ ImageHeader read_any(const Bytes& file) {
 
 ImageHeader read_image_header(std::span<const std::byte> file, std::string_view name) {
   const Bytes bytes({reinterpret_cast<const char*>(file.data()), file.size()}, name);
-  const ImageHeader header = read_any(bytes);
-  check_size(header.size, bytes);
-  return header;
+  return read_any(bytes);
 }
 
 }  // namespace minimax

@@ -5,13 +5,12 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "vision/resample_kernels.h"
 
 namespace minimax {
