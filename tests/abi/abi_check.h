@@ -44,9 +44,13 @@
 #define CHECK_REFUSED(call) \
   check_call(__FILE__, __LINE__, #call, (call), MINIMAX_INVALID_ARGUMENT, MINIMAX_UNSUPPORTED)
 
+/* The sentence of the last failure holds these words. */
+#define CHECK_SAYS(words) check_says(__FILE__, __LINE__, (words))
+
 /* Fails unless the status is one of the two. */
 void check_call(const char* file, int line, const char* call, minimax_status actual,
                 minimax_status expected, minimax_status or_expected);
+void check_says(const char* file, int line, const char* words);
 
 /* A pointer that no call may follow or change: output parameters hold it before a failure. */
 extern char untouchable;

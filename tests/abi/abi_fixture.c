@@ -25,6 +25,12 @@ void check_call(const char* file, int line, const char* call, minimax_status act
   }
 }
 
+void check_says(const char* file, int line, const char* words) {
+  if (strstr(minimax_last_error(), words) != NULL) return;
+  fprintf(stderr, "%s:%d: '%s' lacks '%s'\n", file, line, minimax_last_error(), words);
+  exit(1);
+}
+
 minimax_engine* open_demo_with(const minimax_engine_options* options) {
   minimax_engine* engine = NULL;
   CHECK_OK(minimax_engine_open(DEMO_MODEL, options, &engine));
@@ -46,6 +52,13 @@ minimax_engine* open_synthetic(void) {
   return engine;
 }
 
+minimax_engine* open_text_only(void) {
+  minimax_engine* engine = NULL;
+  CHECK_OK(minimax_engine_open(TEXT_MODEL, NULL, &engine));
+  CHECK(engine != NULL);
+  return engine;
+}
+
 minimax_session* create_session(minimax_engine* engine) {
   minimax_session* session = NULL;
   CHECK_OK(minimax_session_create(engine, NULL, &session));
@@ -60,6 +73,29 @@ minimax_prompt* create_question(const minimax_engine* engine) {
       minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, DEMO_QUESTION, MINIMAX_TEXT_END));
   CHECK_OK(minimax_prompt_begin_reply(prompt));
   return prompt;
+}
+
+minimax_image* create_picture(uint8_t shade) {
+  enum { STRIDE = 3 * PICTURE_SIDE };
+  static uint8_t rgb[PICTURE_SIDE * STRIDE];
+  minimax_image* image = NULL;
+  for (size_t i = 0; i < sizeof rgb; ++i) rgb[i] = i % 3 == 0 ? shade : (uint8_t)(i / STRIDE);
+  CHECK_OK(minimax_image_from_pixels(rgb, PICTURE_SIDE, PICTURE_SIDE, STRIDE, &image));
+  CHECK(image != NULL);
+  return image;
+}
+
+void add_picture(minimax_prompt* prompt, uint8_t shade) {
+  minimax_image* image = create_picture(shade);
+  CHECK_OK(minimax_prompt_add_image(prompt, image));
+  minimax_image_free(image);
+}
+
+minimax_image_cache_stats cache_of(const minimax_engine* engine) {
+  minimax_image_cache_stats stats;
+  minimax_image_cache_stats_init(&stats);
+  CHECK_OK(minimax_engine_get_image_cache_stats(engine, &stats));
+  return stats;
 }
 
 minimax_sampler* create_greedy_sampler(const minimax_engine* engine) {

@@ -52,6 +52,8 @@ static void numbers_out_of_range(void) {
   check_refused();
   options.kv_bytes_limit = -1;
   check_refused();
+  options.image_cache_bytes_limit = -1;
+  check_refused();
   options.chunk_tokens = -1;
   check_refused();
   options.chunk_tokens = 8193;

@@ -36,14 +36,16 @@ static void every_status_has_its_name(void) {
 }
 
 static void features_are_yes_or_no(void) {
-  static const char* const names[] = {"cuda", "nccl",   "vision",     "sentencepiece",
+  static const char* const names[] = {"cuda", "nccl",   "sentencepiece",
                                       "avx2", "avx512", "avx512_bf16"};
   CHECK_EQ(minimax_has_feature("cpu"), 1);
   for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
     const int32_t has = minimax_has_feature(names[i]);
     CHECK(has == 0 || has == 1);
   }
+  CHECK_EQ(minimax_has_feature("vision"), 1);
   CHECK_EQ(minimax_has_feature("teleport"), 0);
+  CHECK_EQ(minimax_has_feature("Vision"), 0);
   CHECK_EQ(minimax_has_feature(""), 0);
   CHECK_EQ(minimax_has_feature("CPU"), 0);
   CHECK_EQ(minimax_has_feature(NULL), 0);

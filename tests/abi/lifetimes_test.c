@@ -8,7 +8,10 @@ typedef struct family {
   minimax_prompt* prompt;
   minimax_sampler* sampler;
   minimax_text_stream* stream;
+  minimax_image* image;
 } family;
+
+enum { MEMBERS = 6 };
 
 static family create_family(void) {
   family f;
@@ -17,6 +20,7 @@ static family create_family(void) {
   f.prompt = create_question(f.engine);
   f.sampler = create_greedy_sampler(f.engine);
   CHECK_OK(minimax_text_stream_create(f.engine, NULL, 0, &f.stream));
+  f.image = create_picture(1);
   return f;
 }
 
@@ -26,17 +30,18 @@ static void free_member(family* f, int member) {
   if (member == 2) minimax_prompt_free(f->prompt);
   if (member == 3) minimax_sampler_free(f->sampler);
   if (member == 4) minimax_text_stream_free(f->stream);
+  if (member == 5) minimax_image_free(f->image);
 }
 
 static void null_is_freed(void) {
-  family nobody = {NULL, NULL, NULL, NULL, NULL};
-  for (int member = 0; member < 5; ++member) free_member(&nobody, member);
+  family nobody = {NULL, NULL, NULL, NULL, NULL, NULL};
+  for (int member = 0; member < MEMBERS; ++member) free_member(&nobody, member);
 }
 
 static void any_order_will_do(void) {
-  for (int first = 0; first < 5; ++first) {
+  for (int first = 0; first < MEMBERS; ++first) {
     family f = create_family();
-    for (int i = 0; i < 5; ++i) free_member(&f, (first + i) % 5);
+    for (int i = 0; i < MEMBERS; ++i) free_member(&f, (first + i) % MEMBERS);
   }
 }
 
@@ -55,7 +60,32 @@ static void the_engine_outlives_its_handle(void) {
   CHECK_OK(minimax_session_feed(f.session, &token, 1));
   CHECK_OK(minimax_session_generate(f.session, f.sampler, NULL, &result));
   CHECK_EQ(result.stop_reason, MINIMAX_STOP_TOKEN);
+  for (int member = 1; member < MEMBERS; ++member) free_member(&f, member);
+}
+
+/* A picture belongs to no engine; a prompt that was given it keeps it, and loads what it needs. */
+static void a_picture_outlives_its_handle(void) {
+  size_t count = 0;
+  family f = create_family();
+  CHECK_OK(minimax_prompt_clear(f.prompt));
+  CHECK_OK(minimax_prompt_add_image(f.prompt, f.image));
+  CHECK_OK(minimax_prompt_add_message(f.prompt, MINIMAX_ROLE_USER, NULL, "a", 1));
+  minimax_image_free(f.image);
+  minimax_engine_free(f.engine);
+  CHECK_OK(minimax_session_feed_prompt(f.session, f.prompt, NULL));
+  CHECK_OK(minimax_session_image_count(f.session, &count));
+  CHECK_EQ(count, 1);
   for (int member = 1; member < 5; ++member) free_member(&f, member);
+}
+
+static void a_picture_outlives_all_engines(void) {
+  int64_t width = 0;
+  family f = create_family();
+  CHECK_OK(minimax_engine_encode_image(f.engine, f.image, NULL, NULL));
+  for (int member = 0; member < 5; ++member) free_member(&f, member);
+  CHECK_OK(minimax_image_size(f.image, &width, NULL));
+  CHECK_EQ(width, PICTURE_SIDE);
+  minimax_image_free(f.image);
 }
 
 /* What was counted for a session is given back. */
@@ -86,6 +116,8 @@ int main(void) {
   null_is_freed();
   any_order_will_do();
   the_engine_outlives_its_handle();
+  a_picture_outlives_its_handle();
+  a_picture_outlives_all_engines();
   memory_is_given_back();
   return 0;
 }

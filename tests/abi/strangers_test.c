@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Handles that do not belong together, and an engine without a tokenizer. */
+ * Handles that do not belong together, and engines without a tokenizer or eyes. */
 #include "abi_fixture.h"
 
 static minimax_engine *engine, *other; /* `other`: the same shapes, random weights, no tokenizer */
+static minimax_engine* text_only;      /* no tokenizer and no vision tower */
 
 static void a_prompt_of_another_engine(void) {
   static session_mark mark;
@@ -28,6 +29,38 @@ static void the_same_model_opened_twice_is_another_engine(void) {
   minimax_prompt_free(prompt);
   minimax_session_free(session);
   minimax_engine_free(again);
+}
+
+/* Each engine encodes a picture for itself and keeps its own. */
+static void a_picture_is_at_home_on_every_engine(void) {
+  minimax_engine* const engines[] = {engine, other};
+  minimax_image* image = create_picture(5);
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK_OK(minimax_engine_encode_image(engines[i], image, NULL, NULL));
+    CHECK(cache_of(engines[i]).image_count == 1 && cache_of(engines[i]).misses == 1);
+  }
+  CHECK_FAILS(minimax_engine_encode_image(text_only, image, NULL, NULL), MINIMAX_UNSUPPORTED);
+  CHECK_OK(minimax_engine_clear_image_cache(other));
+  CHECK_EQ(cache_of(engine).image_count, 1);
+  minimax_image_free(image);
+}
+
+/* Nothing is encoded for a prompt that is refused. */
+static void a_picture_in_a_prompt_of_another_engine(void) {
+  minimax_session* session = create_session(other);
+  minimax_prompt* prompt = NULL;
+  const uint64_t misses = cache_of(engine).misses + cache_of(other).misses;
+  size_t count = 777;
+  CHECK_OK(minimax_prompt_create(engine, &prompt));
+  add_picture(prompt, 6);
+  CHECK_OK(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "a", 1));
+  CHECK_FAILS(minimax_session_feed_prompt(session, prompt, NULL), MINIMAX_WRONG_MODEL);
+  CHECK_FAILS(minimax_session_feed_prompt_from(session, prompt, 1, NULL), MINIMAX_WRONG_MODEL);
+  CHECK_OK(minimax_session_image_count(session, &count));
+  CHECK_EQ(count, 0);
+  CHECK_EQ(cache_of(engine).misses + cache_of(other).misses, misses);
+  minimax_prompt_free(prompt);
+  minimax_session_free(session);
 }
 
 static void a_sampler_of_another_engine(void) {
@@ -107,11 +140,15 @@ static void without_a_tokenizer_tokens_still_flow(void) {
 int main(void) {
   engine = open_demo();
   other = open_synthetic();
+  text_only = open_text_only();
   a_prompt_of_another_engine();
   the_same_model_opened_twice_is_another_engine();
+  a_picture_is_at_home_on_every_engine();
+  a_picture_in_a_prompt_of_another_engine();
   a_sampler_of_another_engine();
   without_a_tokenizer_there_is_no_text();
   without_a_tokenizer_tokens_still_flow();
+  minimax_engine_free(text_only);
   minimax_engine_free(other);
   minimax_engine_free(engine);
   return 0;

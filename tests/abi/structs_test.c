@@ -7,7 +7,7 @@
 enum { TAIL = 24, ROOM = 1024, FILL = 0xA5 };
 
 static minimax_engine* engine;
-static minimax_session* session;
+static minimax_session *session, *shown; /* `shown` has a picture */
 static minimax_prompt* question;
 
 /* One struct: how it is made, and a call that reads or fills it. */
@@ -74,6 +74,15 @@ static minimax_status fill_token_info(void* out) {
 static minimax_status fill_stats(void* out) {
   return minimax_session_get_stats(session, out);
 }
+static minimax_status fill_tile_plan(void* out) {
+  return minimax_image_plan(engine, 300, 100, out);
+}
+static minimax_status fill_image_cache_stats(void* out) {
+  return minimax_engine_get_image_cache_stats(engine, out);
+}
+static minimax_status fill_image_span(void* out) {
+  return minimax_session_get_image_span(shown, 0, out);
+}
 
 static minimax_status fill_feed_report(void* out) {
   CHECK_OK(minimax_session_reset(session));
@@ -98,7 +107,10 @@ INIT(memory_plan)
 INIT(engine_info)
 INIT(engine_memory)
 INIT(token_info)
+INIT(tile_plan)
+INIT(image_cache_stats)
 INIT(feed_report)
+INIT(image_span)
 INIT(session_stats)
 INIT(generate_result)
 
@@ -106,8 +118,8 @@ INIT(generate_result)
   { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
 
 static const struct_case inputs[] = {
-    CASE(engine_options, device_stream, plan_with),
-    CASE(engine_options, device_stream, open_with),
+    CASE(engine_options, image_cache_bytes_limit, plan_with),
+    CASE(engine_options, image_cache_bytes_limit, open_with),
     CASE(session_options, rewind_tokens, create_session_with),
     CASE(sampler_options, top_logprobs, create_sampler_with),
     CASE(generate_options, user, generate_with),
@@ -118,7 +130,11 @@ static const struct_case outputs[] = {
     CASE(engine_info, image_token, fill_info),
     CASE(engine_memory, session_count, fill_memory),
     CASE(token_info, size, fill_token_info),
-    CASE(feed_report, prefill_ns, fill_feed_report),
+    CASE(tile_plan, token_count, fill_tile_plan),
+    CASE(image_cache_stats, evictions, fill_image_cache_stats),
+    CASE(feed_report, image_count, fill_feed_report), /* as it was before there were pictures */
+    CASE(feed_report, encode_ns, fill_feed_report),
+    CASE(image_span, image_id, fill_image_span),
     CASE(session_stats, is_poisoned, fill_stats),
     CASE(generate_result, decode_ns, fill_generate_result),
 };
@@ -212,15 +228,27 @@ static void smaller_structs_are_read(void) {
   CHECK_OK(create_sampler_with(&options));
 }
 
+static void show_a_picture(void) {
+  minimax_prompt* prompt = NULL;
+  shown = create_session(engine);
+  CHECK_OK(minimax_prompt_create(engine, &prompt));
+  add_picture(prompt, 7);
+  CHECK_OK(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "a", 1));
+  CHECK_OK(minimax_session_feed_prompt(shown, prompt, NULL));
+  minimax_prompt_free(prompt);
+}
+
 int main(void) {
   engine = open_demo();
   session = create_session(engine);
   question = create_question(engine);
+  show_a_picture();
   for (size_t i = 0; i < sizeof inputs / sizeof *inputs; ++i) sizes_are_honoured(&inputs[i]);
   for (size_t i = 0; i < sizeof outputs / sizeof *outputs; ++i) sizes_are_honoured(&outputs[i]);
   smaller_structs_are_filled();
   smaller_structs_are_read();
   minimax_prompt_free(question);
+  minimax_session_free(shown);
   minimax_session_free(session);
   minimax_engine_free(engine);
   return 0;

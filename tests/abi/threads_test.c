@@ -151,11 +151,57 @@ static void a_signal_handler_may_cancel(minimax_session* session, const int32_t*
   CHECK(position_of(session) < LONG);
 }
 
+/* Pictures and their question, in a prompt of several chunks. */
+static minimax_prompt* create_picture_prompt(const minimax_engine* of, uint8_t shade) {
+  minimax_prompt* prompt = NULL;
+  CHECK_OK(minimax_prompt_create(of, &prompt));
+  add_picture(prompt, shade);
+  add_picture(prompt, (uint8_t)(shade + 1));
+  CHECK_OK(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "Look!", 5));
+  return prompt;
+}
+
+/* Whether it came while a picture was encoded or later, what was fed counts, and the rest may follow. */
+static void a_cancelled_picture_goes_on(minimax_session* session, const minimax_prompt* prompt) {
+  static session_mark expected;
+  canceller c;
+  size_t count = 0;
+  minimax_image_span span;
+  minimax_image_span_init(&span);
+  CHECK_OK(minimax_session_reset(session));
+  CHECK_OK(minimax_session_feed_prompt(session, prompt, NULL));
+  take_mark(session, &expected);
+  CHECK_OK(minimax_session_reset(session));
+  int cancels = 0;
+  start_cancelling(&c, session);
+  while (position_of(session) < expected.position && cancels < 3) {
+    const size_t first = (size_t)position_of(session);
+    const minimax_status status = minimax_session_feed_prompt_from(session, prompt, first, NULL);
+    CHECK(status == MINIMAX_OK || status == MINIMAX_CANCELLED);
+    cancels += status == MINIMAX_CANCELLED ? 1 : 0;
+    CHECK(position_of(session) == expected.position || position_of(session) % CHUNK == 0);
+  }
+  end_cancelling(&c);
+  const size_t first = (size_t)position_of(session);
+  CHECK(cancels > 0);
+  if ((int64_t)first < expected.position) {
+    CHECK_OK(minimax_session_feed_prompt_from(session, prompt, first, NULL));
+  }
+  CHECK_UNCHANGED(session, &expected);
+  CHECK_OK(minimax_session_image_count(session, &count));
+  CHECK_EQ(count, 2);
+  for (size_t i = 0; i < count; ++i) {
+    CHECK_OK(minimax_session_get_image_span(session, i, &span));
+    CHECK_EQ(span.token_count, PICTURE_TOKENS);
+  }
+}
+
 static void cancelling_works(void) {
   static int32_t tokens[LONG];
   minimax_engine_options options;
   minimax_engine* careful;
   minimax_session* session;
+  minimax_prompt* prompt;
   minimax_engine_options_init(&options);
   options.chunk_tokens = CHUNK;
   careful = open_demo_with(&options);
@@ -165,12 +211,16 @@ static void cancelling_works(void) {
   a_cancelled_feed_goes_on(session, tokens);
   an_answer_is_cancelled_with_what_there_is(session, tokens);
   a_signal_handler_may_cancel(session, tokens);
+  prompt = create_picture_prompt(careful, 1);
+  a_cancelled_picture_goes_on(session, prompt);
+  minimax_prompt_free(prompt);
   minimax_session_free(session);
   minimax_engine_free(careful);
 }
 
 typedef struct guest {
   pthread_t thread;
+  int clears;
   float logits[DEMO_VOCABULARY];
 } guest;
 
@@ -189,10 +239,11 @@ static void* use_shared_engine(void* user) {
   return NULL;
 }
 
-static void threads_share_an_engine(void) {
+static void threads_share_an_engine(void* (*use)(void* guest)) {
   static guest guests[4];
+  guests[3].clears = 1;
   for (size_t i = 0; i < 4; ++i) {
-    CHECK(pthread_create(&guests[i].thread, NULL, use_shared_engine, &guests[i]) == 0);
+    CHECK(pthread_create(&guests[i].thread, NULL, use, &guests[i]) == 0);
   }
   for (size_t i = 0; i < 4; ++i) CHECK(pthread_join(guests[i].thread, NULL) == 0);
   for (size_t i = 1; i < 4; ++i) {
@@ -200,11 +251,28 @@ static void threads_share_an_engine(void) {
   }
 }
 
+/* The same pictures from several threads, with one of them clearing the cache. */
+static void* look_at_pictures(void* user) {
+  guest* g = user;
+  minimax_session* session = create_session(engine);
+  for (int round = 0; round < 3; ++round) {
+    minimax_prompt* prompt = create_picture_prompt(engine, 40);
+    CHECK_OK(minimax_session_reset(session));
+    CHECK_OK(minimax_session_feed_prompt(session, prompt, NULL));
+    if (g->clears) CHECK_OK(minimax_engine_clear_image_cache(engine));
+    minimax_prompt_free(prompt);
+  }
+  logits_at(session, g->logits);
+  minimax_session_free(session);
+  return NULL;
+}
+
 int main(void) {
   engine = open_demo();
   each_thread_has_its_own_sentence();
   cancelling_works();
-  threads_share_an_engine();
+  threads_share_an_engine(use_shared_engine);
+  threads_share_an_engine(look_at_pictures);
   minimax_engine_free(engine);
   return 0;
 }
