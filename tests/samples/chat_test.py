@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from sample_program import ANSWER, MODEL, PROGRAM, QUESTION, main, run
+from sample_program import ANSWER, BEE, BEE_ANSWER, FLAG, FLAG_ANSWER, LOOK, MODEL, PROGRAM, QUESTION, main, run
 
 SPEEDS = re.compile(r"\[prefill (\d+) tokens, [\d.]+ t/s; decode (\d+) tokens, [\d.]+ t/s\]\r?\n")
 WITHOUT_END = "Tell me a story."
@@ -18,6 +18,10 @@ FOREVER = ("--max-tokens", "0", "--temp", "1.9", "--seed", "3")
 
 def chat(*arguments, **more):
     return run("--model", MODEL, *arguments, **more)
+
+
+def tokens_read(done):
+    return int(SPEEDS.search(done.stderr)[1])
 
 
 class OneShot(unittest.TestCase):
@@ -58,6 +62,52 @@ class OneShot(unittest.TestCase):
         self.assertEqual(chat("-q", "--threads", "1", "--device", "cpu", "-p", QUESTION).stdout, ANSWER + "\n")
 
 
+class Pictures(unittest.TestCase):
+    def test_answers_about_a_picture(self):
+        done = chat("--image", BEE, "--prompt", LOOK)
+        self.assertEqual((done.returncode, done.stdout), (0, BEE_ANSWER + "\n"))
+        self.assertRegex(done.stderr, SPEEDS)
+        self.assertEqual(chat("-q", f"--image={FLAG}", "-p", LOOK).stdout, FLAG_ANSWER + "\n")
+
+    def test_says_nothing_else_when_quiet(self):
+        done = chat("-q", "--image", BEE, "-p", LOOK)
+        self.assertEqual((done.stdout, done.stderr), (BEE_ANSWER + "\n", ""))
+
+    def test_takes_two_pictures(self):
+        """Each costs its tokens, whether it is the same picture or another."""
+        one, two = (tokens_read(chat(*("--image", BEE) * count, "-p", LOOK)) for count in (1, 2))
+        self.assertGreater(two - one, 100)
+        self.assertEqual(tokens_read(chat("--image", BEE, "--image", FLAG, "-p", LOOK)), two)
+
+    def test_a_command_shows_a_picture(self):
+        """It belongs to the next message alone; the one after has none."""
+        done = chat("-q", stdin=f"/image {BEE}\n{LOOK}\n/tokens\n{QUESTION}\n/tokens\n")
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0]), (0, BEE_ANSWER))
+        first, second = map(int, re.findall(r"^(\d+) tokens:", done.stderr, re.M))
+        self.assertGreater(first, 136)
+        self.assertLess(second - first, 100)
+
+    def test_a_command_does_what_the_flag_does(self):
+        flags = chat("-q", "--image", BEE, "--image", FLAG, stdin=f"{LOOK}\n/tokens\n")
+        commands = chat("-q", stdin=f"/image {BEE}\n/image {FLAG}\n{LOOK}\n/tokens\n")
+        self.assertEqual((flags.returncode, flags.stdout, flags.stderr), (0, commands.stdout, commands.stderr))
+
+    def test_pictures_in_two_messages(self):
+        done = chat("-q", stdin=f"/image {BEE}\n{LOOK}\n/tokens\n/image {FLAG}\n{LOOK}\n/tokens\n")
+        first, second = map(int, re.findall(r"^(\d+) tokens:", done.stderr, re.M))
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0]), (0, BEE_ANSWER))
+        self.assertGreater(second - first, 136)
+
+    def test_reset_forgets_a_picture(self):
+        done = chat("-q", stdin=f"/image {BEE}\n/reset\n{QUESTION}\n/image {FLAG}\n/reset\n/image {BEE}\n{LOOK}\n")
+        self.assertEqual(done.stdout.splitlines(), [ANSWER, BEE_ANSWER])
+
+    def test_a_picture_that_is_not_there_ends_a_pipe(self):
+        done = chat("-q", stdin=f"{QUESTION}\n/image no/such/picture.png\n{QUESTION}\n")
+        self.assertEqual((done.returncode, done.stdout), (1, ANSWER + "\n"))
+        self.assertIn("no/such/picture.png", done.stderr)
+
+
 class Failures(unittest.TestCase):
     def check(self, done, code, *words):
         self.assertEqual((done.returncode, done.stdout), (code, ""))
@@ -78,6 +128,14 @@ class Failures(unittest.TestCase):
         self.check(chat("--no-such-option"), 2, "no-such-option", "--help")
         self.check(chat("--temp", "warm"), 2, "warm")
         self.check(chat("--threads"), 2, "threads")
+
+    def test_pictures_that_are_none(self):
+        self.check(chat("--image", "no/such/picture.png", "-p", LOOK), 1, "no/such/picture.png")
+        self.check(chat("--image", MODEL + "/config.json", "-p", LOOK), 1, "config.json")
+        self.check(chat("--image"), 2, "image")
+
+    def test_a_picture_that_does_not_fit(self):
+        self.check(chat("-q", "--context", "100", "--image", BEE, "-p", LOOK), 1, "100")
 
     def test_a_prompt_that_does_not_fit(self):
         self.check(chat("--context", "4", "-p", QUESTION), 1, "4")
@@ -226,6 +284,34 @@ class Keyboard(unittest.TestCase):
         self.assertGreater(first + second, 4000)
         terminal.type("/tokens\n")
         self.assertIn(f"{first + second + answer} tokens:", terminal.wait_for("values.*> "))
+        terminal.type("/quit\n")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_shows_pictures(self):
+        terminal = Terminal()
+        terminal.wait_for("> ")
+        terminal.type("/image no/such/picture.png\n")
+        self.assertIn("minimax-chat: ", terminal.wait_for(r"picture\.png.*> $"))
+        terminal.type(f"/image {BEE}\n")
+        self.assertIn(f"looking at {BEE}", terminal.wait_for(r"100 %.*> $"))
+        terminal.type(LOOK + "\n")
+        self.assertIn(BEE_ANSWER, terminal.wait_for(r"t/s\].*> "))
+        terminal.type("/quit\n")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_ctrl_c_keeps_a_picture_in_the_dialogue(self):
+        """The picture that was cut short is owed with the rest of its turn."""
+        terminal = Terminal("--threads", "1", "--system", "word " * 4000, "--image", BEE)
+        terminal.wait_for("> ")
+        terminal.type(LOOK + "\n")
+        terminal.wait_for(r"\?\r\n")
+        time.sleep(0.2)
+        terminal.type("\x03")
+        first = int(SPEEDS.search(terminal.wait_for(r"\[interrupted\].*> "))[1])
+        self.assertLess(first, 4000)
+        terminal.type(QUESTION + "\n")
+        second = int(SPEEDS.search(terminal.wait_for(r"t/s\].*> "))[1])
+        self.assertGreater(first + second, 4000 + 136)
         terminal.type("/quit\n")
         self.assertEqual(terminal.exit_code(), 0)
 

@@ -6,6 +6,9 @@ import unittest
 
 PROGRAM, MODEL = sys.argv[1:3]
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
+LOOK = "What do you see?"
+BEE, BEE_ANSWER = MODEL + "/eval/pictures/173_emoji.png", "The picture shows a honeybee."
+FLAG, FLAG_ANSWER = MODEL + "/eval/pictures/135_flags.png", "This is the flag of Chile."
 
 
 def run(*arguments, stdin="", stdout=subprocess.PIPE, timeout=300):
