@@ -342,14 +342,95 @@ TEST(Prompt, RefusesWhatTheFormatCannotSay) {
             "message: the M1-vLLM format takes a system message as the first message only");
 }
 
-TEST(Prompt, RefusesPictures) {
-  Prompt prompt = make_prompt(ChatFormat::vl_01);
-  EXPECT_EQ(sentence_of(prompt, MINIMAX_UNSUPPORTED,
+constexpr int32_t image_token = 5;
+
+Prompt picture_prompt(ChatFormat format = ChatFormat::vl_01) {
+  return Prompt(fake(), format, fake().vocabulary_size(), image_token);
+}
+
+// What the prompt's tokens are without the pictures', and where these lie.
+std::vector<int32_t> without_pictures(const Prompt& prompt) {
+  std::vector<int32_t> ids = tokens_of(prompt);
+  const auto& places = prompt.rendered().places;
+  for (auto place = places.rbegin(); place != places.rend(); ++place) {
+    const auto first = ids.begin() + static_cast<std::ptrdiff_t>(place->first);
+    const auto last = first + prompt.picture(place->picture).token_count;
+    EXPECT_TRUE(std::all_of(first, last, [](int32_t id) { return id == image_token; }));
+    ids.erase(first, last);
+  }
+  return ids;
+}
+
+TEST(Prompt, PutsPicturesInFrontOfTheTextOfTheirMessage) {
+  Prompt prompt = picture_prompt(), text_only = picture_prompt();
+  prompt.add_picture({nullptr, 3});
+  prompt.add_picture({nullptr, 4});
+  add(prompt, MINIMAX_ROLE_USER, "ab");
+  add(text_only, MINIMAX_ROLE_USER, "ab");
+  const auto& places = prompt.rendered().places;
+  ASSERT_EQ(places.size(), 2u);
+  EXPECT_EQ(places[0].picture, 0u);
+  EXPECT_EQ(places[1].picture, 1u);
+  EXPECT_EQ(places[1].first, places[0].first + 3);
+  EXPECT_EQ(without_pictures(prompt), tokens_of(text_only));
+  EXPECT_NE(prompt.rendered_text().find("<image><image>ab"), std::string::npos);
+
+  prompt.begin_reply();
+  prompt.end_reply(MINIMAX_STOP_TOKEN);
+  prompt.add_picture({nullptr, 2});
+  add(prompt, MINIMAX_ROLE_USER, "c");
+  ASSERT_EQ(prompt.rendered().places.size(), 3u);
+  EXPECT_EQ(prompt.rendered().places[2].picture, 2u);
+}
+
+TEST(Prompt, GivesPicturesToPartsOfMessagesAsJson) {
+  Prompt prompt = picture_prompt();
+  for (const int64_t count : {1, 2, 3}) prompt.add_picture({nullptr, count});
+  prompt.add_messages_json(R"([
+      {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]},
+      {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}},
+                                   {"type": "text", "text": "b"}, {"type": "image"}]}])");
+  const auto& places = prompt.rendered().places;
+  ASSERT_EQ(places.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(places[i].picture, i);
+  EXPECT_NE(prompt.rendered_text().find("a<image>"), std::string::npos);
+  EXPECT_NE(prompt.rendered_text().find("<image>b<image>"), std::string::npos);
+}
+
+TEST(Prompt, RefusesPicturesOutOfPlace) {
+  Prompt prompt = picture_prompt();
+  EXPECT_EQ(sentence_of(prompt, MINIMAX_INVALID_ARGUMENT,
                         [&] {
                           prompt.add_messages_json(R"([{"role": "user", "content": "x"},
                               {"role": "user", "content": [{"type": "image"}]}])");
                         }),
-            "messages[1].content[0] is a picture, prompts take text only");
+            "messages[1].content[0] is a picture, 0 were added before (minimax_prompt_add_image)");
+  prompt.add_picture({nullptr, 3});
+  try {
+    prompt.rendered();
+    FAIL() << "a picture waits";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "1 pictures wait for a message to belong to");
+  }
+  prompt.clear();
+  EXPECT_TRUE(prompt.tokens().empty());
+  add(prompt, MINIMAX_ROLE_USER, "x");
+  prompt.begin_reply();
+  EXPECT_EQ(sentence_of(prompt, MINIMAX_INVALID_ARGUMENT,
+                        [&] {
+                          prompt.add_picture({nullptr, 3});
+                        }),
+            "a picture after begin_reply; end_reply comes first");
+
+  Prompt text_model = make_prompt(ChatFormat::vl_01);
+  EXPECT_EQ(sentence_of(text_model, MINIMAX_UNSUPPORTED,
+                        [&] {
+                          text_model.add_picture({nullptr, 3});
+                        }),
+            "this model takes no pictures");
+  Prompt text_format = picture_prompt(ChatFormat::text_01);
+  text_format.add_picture({nullptr, 3});
+  EXPECT_THROW(add(text_format, MINIMAX_ROLE_USER, "x"), Error);
 }
 
 TEST(Prompt, NeedsAKnownFormatForMessagesOnly) {

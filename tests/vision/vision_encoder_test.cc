@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
 #include "engine/kernels/cpu/cpu_backend.h"
 #include "engine/kernels/plain/plain_backend.h"
@@ -64,7 +67,8 @@ TEST(VisionEncoder, FeaturesOfTheGoldenPictures) {
   }
 }
 
-// The trained demo model's: bf16 weights, computed in f32.
+// The trained demo model's: bf16 weights, computed in f32. Its rows are large, up to 2,300, where the last
+// digit of an f32 is 2.4e-4: what counts is the difference beside the largest.
 TEST(VisionEncoder, RowsOfTheDemoModelsPictures) {
   const std::filesystem::path folder = MINIMAX_SOURCE_DIR "/models/demo";
   const GoldenFile golden(folder / "eval/golden.safetensors");
@@ -79,7 +83,9 @@ TEST(VisionEncoder, RowsOfTheDemoModelsPictures) {
     }
     const std::vector<float> rows = encoder.rows(Image::read(file));
     const auto& expected = golden[text("picture_", number, "_rows")];
-    EXPECT_LE(largest_difference(rows, expected.numbers), 1e-3) << file;
+    float largest = 0;
+    for (const float x : expected.numbers) largest = std::max(largest, std::abs(x));
+    EXPECT_LE(largest_difference(rows, expected.numbers), 2e-6 * largest) << file;
   }
 }
 

@@ -93,6 +93,27 @@ TEST(CheckpointSource, CopiesToMemoryThatTheHostCannotRead) {
   EXPECT_EQ(source.byte_count(), 20u);
 }
 
+TEST(CheckpointSource, MatricesBecomeWhatTheDeviceWants) {
+  const TempFolder folder;
+  folder.write("model.safetensors", three_types(0));
+  for (const DType wanted : {DType::bf16, DType::f32}) {
+    FarMemory far;
+    CheckpointSource source(Checkpoint::open(folder.path()), far, {.matrix_type = wanted});
+    const Tensor f = source.matrix("f", {2, 2}), b = source.matrix("b", {2});
+    const Tensor h = source.matrix("h", {3});
+    source.read_pages();
+    for (const Tensor& tensor : {f, b, h}) EXPECT_EQ(tensor.dtype(), wanted);
+    const auto number = [&](const Tensor& tensor, int64_t i) {
+      return wanted == DType::bf16 ? to_f32(tensor.data<bf16>()[i]) : tensor.data<float>()[i];
+    };
+    EXPECT_EQ(number(f, 3), 4.25f);
+    EXPECT_EQ(number(b, 1), -2.0f);
+    EXPECT_EQ(number(h, 2), 0.5f);
+    EXPECT_EQ(source.vector_f32("f", {2, 2}).dtype(), DType::f32);
+    EXPECT_EQ(to_f32(source.tensor_as(DType::bf16, "h", {3}).data<bf16>()[1]), -2.0f);
+  }
+}
+
 TEST(CheckpointSource, RefusesWhatIsNotThere) {
   const TempFolder folder;
   folder.write("model.safetensors", three_types(0));
