@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that are mistakes: NULLs, options out of range, hostile text, tokens that do not exist.
+// Calls that are mistakes: NULLs, options out of range, hostile text and pictures, tokens that do not
+// exist.
 #include <gtest/gtest.h>
 
 #include <climits>
@@ -23,6 +24,7 @@ struct Outputs {
   minimax_prompt* prompt = untouched<minimax_prompt>();
   minimax_sampler* sampler = untouched<minimax_sampler>();
   minimax_text_stream* stream = untouched<minimax_text_stream>();
+  minimax_image* image = untouched<minimax_image>();
   const char* text = &untouchable;
   const float* logits = nullptr;
   size_t count = 777;
@@ -39,6 +41,7 @@ struct Outputs {
     EXPECT_EQ(prompt, untouched<minimax_prompt>());
     EXPECT_EQ(sampler, untouched<minimax_sampler>());
     EXPECT_EQ(stream, untouched<minimax_text_stream>());
+    EXPECT_EQ(image, untouched<minimax_image>());
     EXPECT_EQ(text, &untouchable);
     EXPECT_EQ(logits, nullptr);
     EXPECT_EQ(count, 777u);
@@ -203,6 +206,81 @@ CallCase with_tools(std::string name, std::string json, Statuses statuses = inva
         return minimax_prompt_set_tools_json(handles.prompt, json.data(), json.size());
       },
       {}, std::move(statuses));
+}
+
+CallCase with_pixels(std::string name, int64_t width, int64_t height, size_t stride, Words words,
+                     Statuses statuses = invalid) {
+  return with_outputs(
+      std::move(name),
+      [=](Outputs& out) {
+        static const uint8_t few[48] = {};
+        return minimax_image_from_pixels(few, width, height, stride, &out.image);
+      },
+      std::move(words), std::move(statuses));
+}
+
+CallCase with_picture_file(std::string name, std::string path, Words words, Statuses statuses) {
+  return with_outputs(
+      std::move(name),
+      [=](Outputs& out) { return minimax_image_from_file(path.c_str(), &out.image); },
+      std::move(words), std::move(statuses));
+}
+
+CallCase with_picture_bytes(std::string name, std::string bytes) {
+  return with_outputs(std::move(name),
+                      [=](Outputs& out) {
+                        return minimax_image_from_memory(bytes.data(), bytes.size(), &out.image);
+                      },
+                      {"picture"}, {MINIMAX_BAD_FILE});
+}
+
+CallCase with_picture_size(std::string name, int64_t width, int64_t height, Words words) {
+  return with_outputs(
+      std::move(name),
+      [=](Outputs&) {
+        minimax_tile_plan plan;
+        minimax_tile_plan_init(&plan);
+        const minimax_status status =
+            minimax_image_plan(Viewer::get().engine(), width, height, &plan);
+        EXPECT_EQ(plan.token_count, 0);
+        return status;
+      },
+      std::move(words));
+}
+
+// An engine whose folder is still there: its config is read again when it is asked about pictures.
+CallCase with_model_of_text(std::string name,
+                            std::function<minimax_status(minimax_engine* blind)> call) {
+  return with_outputs(
+      std::move(name),
+      [=](Outputs&) {
+        const ScratchFolder folder;
+        TinyModel().write(folder.path());
+        minimax_engine* blind = nullptr;
+        EXPECT_EQ(minimax_engine_open(folder.path().c_str(), nullptr, &blind), MINIMAX_OK);
+        const minimax_status status = call(blind);
+        minimax_engine_free(blind);
+        return status;
+      },
+      {"takes no pictures"}, unsupported);
+}
+
+// A prompt of the demo model with a picture that waits for its message.
+CallCase with_waiting_picture(std::string name,
+                              std::function<minimax_status(minimax_prompt* prompt)> call,
+                              Words words, Statuses statuses = invalid) {
+  return with_outputs(
+      std::move(name),
+      [=](Outputs&) {
+        const Viewer& viewer = Viewer::get();
+        minimax_prompt* prompt = nullptr;
+        EXPECT_EQ(minimax_prompt_create(viewer.engine(), &prompt), MINIMAX_OK);
+        EXPECT_EQ(minimax_prompt_add_image(prompt, viewer.image()), MINIMAX_OK);
+        const minimax_status status = call(prompt);
+        minimax_prompt_free(prompt);
+        return status;
+      },
+      std::move(words), std::move(statuses));
 }
 
 CallCase with_fed(std::string name, std::vector<int32_t> tokens, Words words) {
@@ -514,6 +592,111 @@ std::vector<CallCase> null_cases() {
           "GenerateSessionNull",
           [](Outputs&) { return minimax_session_generate(nullptr, nullptr, nullptr, nullptr); },
           {"session"}),
+      with_outputs("ImagePlanEngineNull",
+                   [](Outputs&) {
+                     minimax_tile_plan plan;
+                     minimax_tile_plan_init(&plan);
+                     return minimax_image_plan(nullptr, 1, 1, &plan);
+                   },
+                   {"engine"}),
+      with_outputs("ImagePlanOutNull",
+                   [](Outputs&) { return minimax_image_plan(engine(), 1, 1, nullptr); },
+                   {"out_plan"}),
+      with_outputs("ImageFileNull",
+                   [](Outputs& out) { return minimax_image_from_file(nullptr, &out.image); },
+                   {"path"}),
+      with_outputs("ImageFileOutNull",
+                   [](Outputs&) { return minimax_image_from_file("a.png", nullptr); },
+                   {"out_image"}),
+      with_outputs("ImageMemoryNull",
+                   [](Outputs& out) { return minimax_image_from_memory(nullptr, 5, &out.image); },
+                   {"bytes", "5"}),
+      with_outputs("ImageMemoryOutNull",
+                   [](Outputs&) { return minimax_image_from_memory("a", 1, nullptr); },
+                   {"out_image"}),
+      with_outputs(
+          "ImagePixelsNull",
+          [](Outputs& out) { return minimax_image_from_pixels(nullptr, 1, 1, 3, &out.image); },
+          {"rgb"}),
+      with_outputs("ImagePixelsOutNull",
+                   [](Outputs&) {
+                     const uint8_t rgb[3] = {};
+                     return minimax_image_from_pixels(rgb, 1, 1, 3, nullptr);
+                   },
+                   {"out_image"}),
+      with_outputs(
+          "ImageSizeNull",
+          [](Outputs& out) { return minimax_image_size(nullptr, &out.position, &out.position); },
+          {"image"}),
+      with_outputs("ImageIdNull",
+                   [](Outputs&) {
+                     uint8_t id[32];
+                     return minimax_image_id(nullptr, id);
+                   },
+                   {"image"}),
+      with_outputs("ImageIdOutNull",
+                   [](Outputs&) { return minimax_image_id(Viewer::get().image(), nullptr); },
+                   {"out_id"}),
+      with_outputs("EncodeEngineNull",
+                   [](Outputs&) {
+                     return minimax_engine_encode_image(nullptr, Viewer::get().image(), nullptr,
+                                                        nullptr);
+                   },
+                   {"engine"}),
+      with_outputs("EncodeImageNull",
+                   [](Outputs&) {
+                     return minimax_engine_encode_image(Viewer::get().engine(), nullptr, nullptr,
+                                                        nullptr);
+                   },
+                   {"image"}),
+      with_outputs("ImageCacheEngineNull",
+                   [](Outputs&) {
+                     minimax_image_cache_stats stats;
+                     minimax_image_cache_stats_init(&stats);
+                     return minimax_engine_get_image_cache_stats(nullptr, &stats);
+                   },
+                   {"engine"}),
+      with_outputs("ImageCacheOutNull",
+                   [](Outputs&) { return minimax_engine_get_image_cache_stats(engine(), nullptr); },
+                   {"out_stats"}),
+      with_outputs("ImageCacheClearNull",
+                   [](Outputs&) { return minimax_engine_clear_image_cache(nullptr); }, {"engine"}),
+      with_outputs(
+          "PromptImagePromptNull",
+          [](Outputs&) { return minimax_prompt_add_image(nullptr, Viewer::get().image()); },
+          {"prompt"}),
+      with_handles("PromptImageNull",
+                   [](Handles& handles, Outputs&) {
+                     return minimax_prompt_add_image(handles.prompt, nullptr);
+                   },
+                   {"image"}),
+      with_handles("FeedFromSessionNull",
+                   [](Handles& handles, Outputs&) {
+                     return minimax_session_feed_prompt_from(nullptr, handles.prompt, 0, nullptr);
+                   },
+                   {"session"}),
+      with_outputs(
+          "FeedFromPromptNull",
+          [](Outputs&) { return minimax_session_feed_prompt_from(session(), nullptr, 0, nullptr); },
+          {"prompt"}),
+      with_outputs("ImageCountSessionNull",
+                   [](Outputs& out) { return minimax_session_image_count(nullptr, &out.count); },
+                   {"session"}),
+      with_outputs("ImageCountOutNull",
+                   [](Outputs&) { return minimax_session_image_count(session(), nullptr); },
+                   {"out_count"}),
+      with_outputs("ImageSpanSessionNull",
+                   [](Outputs&) {
+                     minimax_image_span span;
+                     minimax_image_span_init(&span);
+                     return minimax_session_get_image_span(nullptr, 0, &span);
+                   },
+                   {"session"}),
+      with_outputs("ImageSpanOutNull",
+                   [](Outputs&) {
+                     return minimax_session_get_image_span(Viewer::get().session(), 0, nullptr);
+                   },
+                   {"out_span"}),
       with_generate_options(
           "GenerateStopStringsNull",
           [](minimax_generate_options& options) { options.stop_string_count = 3; },
@@ -551,6 +734,10 @@ std::vector<CallCase> option_cases() {
                          {"context_limit", "-1"}),
       with_engine_option("KvBytesNegative", &Engine::kv_bytes_limit, int64_t{INT64_MIN},
                          {"kv_bytes_limit"}),
+      with_engine_option("ImageCacheNegative", &Engine::image_cache_bytes_limit, int64_t{-1},
+                         {"image_cache_bytes_limit", "-1"}),
+      with_engine_option("ImageCacheAsSmallAsCanBe", &Engine::image_cache_bytes_limit,
+                         int64_t{INT64_MIN}, {"image_cache_bytes_limit"}),
       with_engine_option("ChunkNegative", &Engine::chunk_tokens, int64_t{-1}, {"chunk_tokens"}),
       with_engine_option("ChunkTooLong", &Engine::chunk_tokens, int64_t{8193},
                          {"chunk_tokens", "8193"}),
@@ -901,6 +1088,136 @@ std::vector<CallCase> session_cases() {
                    },
                    {"no token"}),
   };
+  return cases;
+}
+
+std::vector<CallCase> picture_cases() {
+  std::vector<CallCase> cases = {
+      with_pixels("PixelsOfNoWidth", 0, 4, 12, {"0 x 4"}),
+      with_pixels("PixelsOfNoHeight", 4, 0, 12, {"4 x 0"}),
+      with_pixels("PixelsOfNegativeWidth", -4, 4, 12, {"-4 x 4"}),
+      with_pixels("PixelsOfTheSmallestHeight", 4, INT64_MIN, 12, {"4 x -9223372036854775808"}),
+      with_pixels("PixelsWithoutAStride", 4, 4, 0, {"stride is 0", "12"}),
+      with_pixels("PixelsOfAStrideTooSmall", 4, 4, 11, {"stride is 11", "12"}),
+      with_pixels("PixelsTooWide", 65537, 1, SIZE_MAX, {"65537 x 1", "65536"}, unsupported),
+      with_pixels("PixelsAsHighAsCanBe", 4, INT64_MAX, 12, {"9223372036854775807"}, unsupported),
+      with_pixels("PixelsThatOverflow", INT64_MAX, INT64_MAX, 12, {"65536"}, unsupported),
+      with_pixels("PixelsTooMany", 65536, 65536, 196608, {"65536 x 65536", "104857600"},
+                  unsupported),
+      with_picture_file("PictureFileThatIsNotThere", "no/such\npicture\xff.png", {"no/such"},
+                        {MINIMAX_NOT_FOUND}),
+      with_picture_file("PictureFileWithoutAName", "", {}, {MINIMAX_NOT_FOUND}),
+      with_picture_file("PictureFileOfALongName", std::string(100000, 'p'), {"ppp"},
+                        {MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR}),
+      with_picture_file("PictureFileThatIsAFolder", "/", {"/"},
+                        {MINIMAX_IO_ERROR, MINIMAX_BAD_FILE}),
+      with_picture_file("PictureFileThatNeverEnds", "/dev/zero", {"/dev/zero"},
+                        {MINIMAX_IO_ERROR, MINIMAX_BAD_FILE}),
+      with_picture_bytes("PictureOfNoBytes", ""),
+      with_picture_bytes("PictureOfText", "a picture, honestly"),
+      with_picture_bytes("PictureOfItsMagicAlone", "\x89PNG\r\n\x1a\n"),
+      with_picture_bytes("PictureOfZeros", std::string(100000, '\0')),
+      with_picture_size("PictureOfNoSize", 0, 0, {"0 x 0"}),
+      with_picture_size("PictureOfNegativeWidth", -1, 5, {"-1 x 5"}),
+      with_picture_size("PictureOfExtremeSides", INT64_MIN, INT64_MAX, {"1048576"}),
+      with_picture_size("PictureTooWide", int64_t{1} << 21, 1 << 20, {"2097152 x 1048576"}),
+      with_picture_size("PictureTooNarrow", 10000, 10, {"10000 x 10", "narrow"}),
+      with_model_of_text("PictureForAModelOfText",
+                         [](minimax_engine* blind) {
+                           minimax_tile_plan plan;
+                           minimax_tile_plan_init(&plan);
+                           return minimax_image_plan(blind, 100, 100, &plan);
+                         }),
+      with_model_of_text("EncodeForAModelOfText",
+                         [](minimax_engine* blind) {
+                           return minimax_engine_encode_image(blind, Viewer::get().image(), nullptr,
+                                                              nullptr);
+                         }),
+      with_model_of_text("PromptOfAModelOfTextWithAPicture",
+                         [](minimax_engine* blind) {
+                           minimax_prompt* prompt = nullptr;
+                           EXPECT_EQ(minimax_prompt_create(blind, &prompt), MINIMAX_OK);
+                           const minimax_status status =
+                               minimax_prompt_add_image(prompt, Viewer::get().image());
+                           minimax_prompt_free(prompt);
+                           return status;
+                         }),
+      with_outputs("EncodeGivenUp",
+                   [](Outputs&) {
+                     const uint8_t other[3] = {1, 2, 3};
+                     minimax_image* image = nullptr;
+                     EXPECT_EQ(minimax_image_from_pixels(other, 1, 1, 3, &image), MINIMAX_OK);
+                     const minimax_status status = minimax_engine_encode_image(
+                         Viewer::get().engine(), image, [](void*, uint64_t, uint64_t) { return 1; },
+                         nullptr);
+                     minimax_image_free(image);
+                     return status;
+                   },
+                   {"cancelled", "tiles"}, {MINIMAX_CANCELLED}),
+      with_waiting_picture("TokensOfAPictureThatWaits",
+                           [](minimax_prompt* prompt) {
+                             size_t count = 777;
+                             const minimax_status status =
+                                 minimax_prompt_tokens(prompt, nullptr, 0, &count);
+                             EXPECT_EQ(count, 777u);
+                             return status;
+                           },
+                           {"message"}),
+      with_waiting_picture("FeedOfAPictureThatWaits",
+                           [](minimax_prompt* prompt) {
+                             return minimax_session_feed_prompt(Viewer::get().session(), prompt,
+                                                                nullptr);
+                           },
+                           {"message"}),
+      with_waiting_picture("FeedOfAPictureToAnotherEngine",
+                           [](minimax_prompt* prompt) {
+                             EXPECT_EQ(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER,
+                                                                  nullptr, "a", 1),
+                                       MINIMAX_OK);
+                             return minimax_session_feed_prompt(session(), prompt, nullptr);
+                           },
+                           {"another engine"}, {MINIMAX_WRONG_MODEL}),
+      with_waiting_picture(
+          "PictureForATool",
+          [](minimax_prompt* prompt) {
+            return minimax_prompt_add_message(prompt, MINIMAX_ROLE_TOOL, "eye", "a", 1);
+          },
+          {"tool results"}, unsupported),
+      with_waiting_picture("PictureWithinAReply",
+                           [](minimax_prompt* prompt) {
+                             EXPECT_EQ(minimax_prompt_begin_reply(prompt), MINIMAX_OK);
+                             return minimax_prompt_add_image(prompt, Viewer::get().image());
+                           },
+                           {"begin_reply"}),
+      with_waiting_picture("MorePicturesNamedThanAdded",
+                           [](minimax_prompt* prompt) {
+                             return minimax_prompt_add_messages_json(
+                                 prompt,
+                                 R"([{"role": "user", "content": [{"type": "image"},
+                                      {"type": "image_url", "image_url": null}]}])",
+                                 MINIMAX_TEXT_END);
+                           },
+                           {"messages[0].content[1]", "1 were added"}),
+  };
+  for (const size_t index : {size_t{1}, SIZE_MAX}) {
+    cases.push_back(
+        with_outputs("ImageSpan" + std::string(index == 1 ? "Past" : "FarPast") + "TheEnd",
+                     [=](Outputs&) {
+                       minimax_image_span span;
+                       minimax_image_span_init(&span);
+                       return minimax_session_get_image_span(Viewer::get().session(), index, &span);
+                     },
+                     {"index", std::to_string(index), "1 pictures"}));
+  }
+  for (const size_t first : {size_t{3}, SIZE_MAX}) {
+    cases.push_back(with_handles(
+        "FeedFrom" + std::string(first == 3 ? "" : "Far") + "PastTheEnd",
+        [=](Handles& handles, Outputs&) {
+          EXPECT_EQ(minimax_prompt_add_text(handles.prompt, "abc", 3, 0), MINIMAX_OK);
+          return minimax_session_feed_prompt_from(session(), handles.prompt, first, nullptr);
+        },
+        {"first_token", std::to_string(first)}));
+  }
   return cases;
 }
 

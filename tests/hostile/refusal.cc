@@ -101,6 +101,33 @@ std::vector<float> logits_of(const minimax_session* session) {
   return {logits, logits + count};
 }
 
+const Viewer& Viewer::get() {
+  static const Viewer viewer;
+  return viewer;
+}
+
+Viewer::Viewer() {
+  const std::vector<uint8_t> grey(64 * 64 * 3, 128);
+  minimax_prompt* prompt = nullptr;
+  const bool has_seen =
+      minimax_engine_open(MINIMAX_SOURCE_DIR "/models/demo", nullptr, &engine_) == MINIMAX_OK &&
+      minimax_session_create(engine_, nullptr, &session_) == MINIMAX_OK &&
+      minimax_prompt_create(engine_, &prompt) == MINIMAX_OK &&
+      minimax_image_from_pixels(grey.data(), 64, 64, 3 * 64, &image_) == MINIMAX_OK &&
+      minimax_prompt_add_image(prompt, image_) == MINIMAX_OK &&
+      minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, nullptr, "a", 1) == MINIMAX_OK &&
+      minimax_session_feed_prompt(session_, prompt, nullptr) == MINIMAX_OK;
+  const std::string sentence = minimax_last_error();
+  minimax_prompt_free(prompt);
+  if (!has_seen) throw std::runtime_error(sentence);
+}
+
+Viewer::~Viewer() {
+  minimax_image_free(image_);
+  minimax_session_free(session_);
+  minimax_engine_free(engine_);
+}
+
 Witness& Witness::get() {
   static Witness witness;
   return witness;

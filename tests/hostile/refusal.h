@@ -52,6 +52,26 @@ class Witness {
   minimax_engine_memory memory_{};
 };
 
+// The demo model, which takes pictures, with a session that stands after one.
+class Viewer {
+ public:
+  static const Viewer& get();
+  ~Viewer();
+  Viewer(const Viewer&) = delete;
+  Viewer& operator=(const Viewer&) = delete;
+
+  minimax_engine* engine() const { return engine_; }
+  minimax_session* session() const { return session_; }
+  const minimax_image* image() const { return image_; }
+
+ private:
+  Viewer();
+
+  minimax_engine* engine_ = nullptr;
+  minimax_session* session_ = nullptr;
+  minimax_image* image_ = nullptr;
+};
+
 // The tokens that the tests feed: the same ones again and again, none of them special.
 std::vector<int32_t> some_tokens(size_t count);
 std::vector<float> logits_of(const minimax_session* session);
@@ -90,5 +110,6 @@ std::vector<CallCase> option_cases();
 std::vector<CallCase> struct_size_cases();
 std::vector<CallCase> text_cases();
 std::vector<CallCase> session_cases();
+std::vector<CallCase> picture_cases();
 
 }  // namespace minimax::testing

@@ -103,6 +103,15 @@ std::vector<StructUse> struct_uses() {
           "EngineMemory", [](auto* at) { return minimax_engine_get_memory(engine(), at); }),
       use_of<minimax_token_info>(
           "TokenInfo", [](auto* at) { return minimax_engine_token_info(engine(), 65, at); }),
+      use_of<minimax_tile_plan>(
+          "TilePlan",
+          [](auto* at) { return minimax_image_plan(Viewer::get().engine(), 300, 100, at); }),
+      use_of<minimax_image_cache_stats>(
+          "ImageCacheStats",
+          [](auto* at) { return minimax_engine_get_image_cache_stats(engine(), at); }),
+      use_of<minimax_image_span>(
+          "ImageSpan",
+          [](auto* at) { return minimax_session_get_image_span(Viewer::get().session(), 0, at); }),
       use_of<minimax_session_options>("SessionOptions",
                                       [](auto* at) {
                                         minimax_session* created = nullptr;
