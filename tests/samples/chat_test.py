@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """minimax-chat as people use it: one question, a script through a pipe, a terminal with ctrl-C."""
 import os
+import pathlib
 import pty
 import re
 import select
+import shlex
 import subprocess
 import time
 import unittest
@@ -72,6 +74,14 @@ class Pictures(unittest.TestCase):
     def test_says_nothing_else_when_quiet(self):
         done = chat("-q", "--image", BEE, "-p", LOOK)
         self.assertEqual((done.stdout, done.stderr), (BEE_ANSWER + "\n", ""))
+
+    def test_answers_as_the_readme_says(self):
+        readme = (pathlib.Path(MODEL).parents[1] / "README.md").read_text(encoding="utf-8")
+        shown = re.findall(r"^\$ \S+/minimax-chat (.*--image.*)\n(.*)$", readme, re.M)
+        self.assertEqual(len(shown), 3)
+        for command, answer in shown:
+            arguments = [a.replace("models/demo", MODEL) for a in shlex.split(command)]
+            self.assertEqual(run(*arguments).stdout, answer + "\n")
 
     def test_takes_two_pictures(self):
         """Each costs its tokens, whether it is the same picture or another."""
