@@ -555,13 +555,22 @@ MINIMAX_API minimax_status minimax_session_get_image_span(const minimax_session 
                                                           minimax_image_span *out_span);
 /* The logits after the last token: [vocabulary_size] f32, the session's own, valid until the next call
  * that changes it. out_count may be NULL. Suppressed tokens are not masked here.
- *   MINIMAX_NOT_AVAILABLE  the session is empty, or the last feed was cancelled */
+ *   MINIMAX_NOT_AVAILABLE  the session is empty, the last feed was cancelled, or tokens were taken back */
 MINIMAX_API minimax_status minimax_session_logits(const minimax_session *session,
                                                   const float **out_logits, size_t *out_count);
 /* Stops the feed, score or generate that runs now on this session, within one chunk or token; it
  * returns MINIMAX_CANCELLED (generate: with the reply so far). Nothing happens when none runs.
  * Any thread, and from signal handlers; the session must not be freed meanwhile. */
 MINIMAX_API minimax_status minimax_session_cancel(minimax_session *session);
+/* Takes back the last token_count tokens, pictures among them cut: at once and exactly, as if they had
+ * never been fed. There are no logits then until something is fed.
+ *   MINIMAX_INVALID_ARGUMENT  below 0, or more than there are
+ *   MINIMAX_NOT_AVAILABLE     before the floor */
+MINIMAX_API minimax_status minimax_session_rewind(minimax_session *session, int64_t token_count);
+/* The position that minimax_session_rewind can go back to: at least rewind_tokens of the options behind the
+ * furthest position there was. */
+MINIMAX_API minimax_status minimax_session_rewind_floor(const minimax_session *session,
+                                                        int64_t *out_position);
 /* Forgets everything: an empty timeline again. Pages go back to the engine. */
 MINIMAX_API minimax_status minimax_session_reset(minimax_session *session);
 MINIMAX_API minimax_status minimax_session_get_stats(const minimax_session *session,

@@ -284,6 +284,18 @@ minimax_status minimax_session_generate(minimax_session* session, minimax_sample
   });
 }
 
+minimax_status minimax_session_rewind(minimax_session* session, int64_t token_count) {
+  return guard([&] { session_of(session).rewind(token_count); });
+}
+
+minimax_status minimax_session_rewind_floor(const minimax_session* session, int64_t* out_position) {
+  return guard([&] {
+    const minimax::Session& asked = session_of(session);
+    require(out_position, "out_position is NULL");
+    *out_position = asked.rewind_floor();
+  });
+}
+
 minimax_status minimax_session_image_count(const minimax_session* session, size_t* out_count) {
   return guard([&] {
     require(out_count, "out_count is NULL");

@@ -67,7 +67,7 @@ class Pictures {
   std::mutex tower_mutex_;  // guards tower_, held while a picture is encoded
   std::unique_ptr<Tower> tower_;
 
-  mutable std::mutex cache_mutex_;  // guards what follows
+  mutable std::mutex cache_mutex_;                         // guards what follows
   std::list<std::shared_ptr<const EncodedPicture>> kept_;  // the last used first; they are few
   PictureCacheStats stats_;
 };

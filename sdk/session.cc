@@ -164,6 +164,27 @@ void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) 
   }
 }
 
+void Session::rewind(int64_t token_count) {
+  require_whole();
+  const int64_t position = timeline_->position(), floor = rewind_floor();
+  require(token_count >= 0 && token_count <= position, "token_count is ", token_count,
+          ", the session holds ", position);
+  if (position - token_count < floor) {
+    fail(MINIMAX_NOT_AVAILABLE, "cannot go back ", token_count, " tokens to ",
+         position - token_count, ": what lies before ", floor,
+         " is folded into the lightning states (rewind_tokens)");
+  }
+  if (token_count == 0) return;
+  timeline_->rewind(position - token_count);
+  has_logits_ = false;
+  const int64_t end = timeline_->position();
+  while (!pictures_.empty() && pictures_.back().position >= end) pictures_.pop_back();
+  if (!pictures_.empty()) {
+    PictureSpan& last = pictures_.back();
+    last.token_count = std::min(last.token_count, end - last.position);
+  }
+}
+
 void Session::reset() {
   require_whole();
   timeline_->reset();
@@ -174,9 +195,10 @@ void Session::reset() {
 std::span<const float> Session::logits() const {
   require_whole();
   if (!has_logits_) {
-    fail(MINIMAX_NOT_AVAILABLE, timeline_->position() == 0
-                                    ? "the session is empty: feed it first"
-                                    : "the last feed was cancelled: there are no logits");
+    fail(MINIMAX_NOT_AVAILABLE,
+         timeline_->position() == 0
+             ? "the session is empty: feed it first"
+             : "the last feed was cancelled, or tokens were taken back: there are no logits");
   }
   return logits_;
 }

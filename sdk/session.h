@@ -52,6 +52,9 @@ class Session {
   // feed() within something that has begun.
   void feed_on(std::span<const int32_t> tokens);
 
+  // Takes back the last tokens. MINIMAX_NOT_AVAILABLE beyond rewind_floor().
+  void rewind(int64_t token_count);
+  int64_t rewind_floor() const { return timeline_->committed(); }
   void reset();
 
   const std::shared_ptr<Model>& model() const { return model_; }

@@ -2,6 +2,7 @@
 #include "engine/state/timeline.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace minimax {
 namespace {
@@ -41,6 +42,12 @@ void Timeline::reserve(int64_t count) {
 void Timeline::advance(std::span<const int32_t> tokens) noexcept {
   committed_ = committed_after(static_cast<int64_t>(tokens.size()));
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+}
+
+void Timeline::rewind(int64_t position) noexcept {
+  assert(position >= committed_ && position <= this->position());
+  tokens_.resize(static_cast<size_t>(position));
+  pages_.shrink(position);
 }
 
 void Timeline::reset() noexcept {

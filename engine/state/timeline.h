@@ -44,6 +44,9 @@ class Timeline {
   void reserve(int64_t count);
   // The tokens have been computed into the views. Needs a reserve() that covered them; cannot fail.
   void advance(std::span<const int32_t> tokens) noexcept;
+  // Forgets the tokens from `position` on, which is at least committed(): states and logs stay as they
+  // are, and what comes next overwrites what was.
+  void rewind(int64_t position) noexcept;
   // Empty again; pages go back to the pool.
   void reset() noexcept;
 
