@@ -412,5 +412,138 @@ TEST(Allocation, MayFailAnywhereInAnAnswer) {
   EXPECT_EQ(opened.kv_bytes(), 0u);
 }
 
+minimax_image* picture_of(uint8_t shade) {
+  const std::vector<uint8_t> rgb(20 * 30 * 3, shade);
+  minimax_image* image = nullptr;
+  EXPECT_EQ(minimax_image_from_pixels(rgb.data(), 20, 30, 60, &image), MINIMAX_OK);
+  return image;
+}
+
+minimax_image_cache_stats cache_of(const minimax_engine* engine) {
+  minimax_image_cache_stats stats;
+  minimax_image_cache_stats_init(&stats);
+  EXPECT_EQ(minimax_engine_get_image_cache_stats(engine, &stats), MINIMAX_OK);
+  return stats;
+}
+
+// A model with eyes, opened while memory lasts.
+class Seeing {
+ public:
+  explicit Seeing(const char* path) {
+    minimax_engine_options options;
+    minimax_engine_options_init(&options);
+    options.thread_count = 1;
+    EXPECT_EQ(minimax_engine_open(path, &options, &engine_), MINIMAX_OK) << minimax_last_error();
+  }
+  ~Seeing() { minimax_engine_free(engine_); }
+  Seeing(const Seeing&) = delete;
+  Seeing& operator=(const Seeing&) = delete;
+
+  minimax_engine* engine() const { return engine_; }
+
+ private:
+  minimax_engine* engine_ = nullptr;
+};
+
+TEST(Allocation, MayFailAnywhereInAPicturesPixels) {
+  const std::vector<uint8_t> rgb(20 * 30 * 3, 7);
+  run_both_ways([&](Attempt& attempt) {
+    Answers answers;
+    minimax_image* image = nullptr;
+    attempt.must(
+        "minimax_image_from_pixels",
+        [&] { return minimax_image_from_pixels(rgb.data(), 20, 30, 60, &image); },
+        [&] { return image == nullptr; });
+    answers.text.resize(32);
+    attempt.must("minimax_image_id", [&] {
+      return minimax_image_id(image, reinterpret_cast<uint8_t*>(answers.text.data()));
+    });
+    minimax_image_free(image);
+    return answers;
+  });
+}
+
+// The first picture of an engine: its tower is loaded too.
+TEST(Allocation, MayFailAnywhereInTheFirstPicture) {
+  minimax_image* const image = picture_of(7);
+  run_out_of_memory(
+      [&](Attempt& attempt) {
+        const Seeing seeing(MINIMAX_SOURCE_DIR "/tests/golden/vl01_8l");
+        minimax_tile_plan plan;
+        minimax_tile_plan_init(&plan);
+        attempt.must(
+            "minimax_image_plan",
+            [&] { return minimax_image_plan(seeing.engine(), 20, 30, &plan); },
+            [&] { return plan.token_count == 0; });
+        attempt.must(
+            "minimax_engine_encode_image",
+            [&] { return minimax_engine_encode_image(seeing.engine(), image, nullptr, nullptr); },
+            [&] { return cache_of(seeing.engine()).image_count == 0; });
+        const minimax_image_cache_stats stats = cache_of(seeing.engine());
+        return Answers{{static_cast<int32_t>(plan.token_count),
+                        static_cast<int32_t>(stats.image_count), static_cast<int32_t>(stats.bytes)},
+                       {},
+                       {}};
+      },
+      Failing::once);
+  minimax_image_free(image);
+}
+
+TEST(Allocation, MayFailAnywhereInFurtherPictures) {
+  const Seeing seeing(MINIMAX_SOURCE_DIR "/tests/golden/vl01_8l");
+  minimax_image *const one = picture_of(1), *const other = picture_of(2);
+  run_both_ways([&](Attempt& attempt) {
+    EXPECT_EQ(minimax_engine_clear_image_cache(seeing.engine()), MINIMAX_OK);
+    for (const minimax_image* const image : {one, other, one}) {
+      attempt.must("minimax_engine_encode_image", [&] {
+        return minimax_engine_encode_image(seeing.engine(), image, nullptr, nullptr);
+      });
+    }
+    const minimax_image_cache_stats stats = cache_of(seeing.engine());
+    EXPECT_EQ(minimax_engine_clear_image_cache(seeing.engine()), MINIMAX_OK);
+    return Answers{
+        {static_cast<int32_t>(stats.image_count), static_cast<int32_t>(stats.bytes)}, {}, {}};
+  });
+  minimax_image_free(one);
+  minimax_image_free(other);
+}
+
+TEST(Allocation, MayFailAnywhereInAPromptWithPictures) {
+  const Seeing seeing(MINIMAX_SOURCE_DIR "/models/demo");
+  minimax_image* const image = picture_of(7);
+  run_out_of_memory(
+      [&](Attempt& attempt) {
+        Answers answers;
+        minimax_session* session = nullptr;
+        minimax_prompt* prompt = nullptr;
+        size_t count = 0;
+        EXPECT_EQ(minimax_prompt_create(seeing.engine(), &prompt), MINIMAX_OK);
+        create_session(attempt, seeing.engine(), &session);
+        for (int i = 0; i < 2; ++i) {
+          attempt.must("minimax_prompt_add_image",
+                       [&] { return minimax_prompt_add_image(prompt, image); });
+        }
+        const char* const messages =
+            R"([{"role": "user", "content": [{"type": "image"}, {"type": "image"}]}])";
+        attempt.must("minimax_prompt_add_messages_json", [&] {
+          return minimax_prompt_add_messages_json(prompt, messages, MINIMAX_TEXT_END);
+        });
+        attempt.must(
+            "minimax_session_feed_prompt",
+            [&] { return minimax_session_feed_prompt(session, prompt, nullptr); },
+            [&] { return position_of(session) == 0; });
+        append_state(attempt, session, answers);
+        attempt.must("minimax_session_image_count",
+                     [&] { return minimax_session_image_count(session, &count); });
+        answers.tokens.push_back(static_cast<int32_t>(count));
+        minimax_session_free(session);
+        minimax_prompt_free(prompt);
+        EXPECT_EQ(minimax_engine_clear_image_cache(seeing.engine()), MINIMAX_OK);
+        return answers;
+      },
+      Failing::once);
+  minimax_image_free(image);
+}
+
 }  // namespace
 }  // namespace minimax::testing
