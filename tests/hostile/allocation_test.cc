@@ -463,6 +463,27 @@ TEST(Allocation, MayFailAnywhereInAPicturesPixels) {
   });
 }
 
+// Not so with the other formats: their decoders call lost memory a damaged file.
+TEST(Allocation, MayFailAnywhereInABitmap) {
+  run_both_ways([&](Attempt& attempt) {
+    Answers answers;
+    minimax_image* image = nullptr;
+    attempt.must(
+        "minimax_image_from_file",
+        [&] {
+          return minimax_image_from_file(MINIMAX_SOURCE_DIR "/tests/golden/pil/files/rgb.bmp",
+                                         &image);
+        },
+        [&] { return image == nullptr; });
+    answers.text.resize(32);
+    attempt.must("minimax_image_id", [&] {
+      return minimax_image_id(image, reinterpret_cast<uint8_t*>(answers.text.data()));
+    });
+    minimax_image_free(image);
+    return answers;
+  });
+}
+
 // The first picture of an engine: its tower is loaded too.
 TEST(Allocation, MayFailAnywhereInTheFirstPicture) {
   minimax_image* const image = picture_of(7);
