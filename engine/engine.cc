@@ -236,6 +236,10 @@ std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens) {
       backend_->memory(), *pages_);
 }
 
+std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {
+  return std::make_unique<Timeline>(mark, backend_->memory());
+}
+
 void Engine::feed(const StepEntry& entry, const std::atomic<bool>& cancel) {
   Timeline& timeline = *entry.timeline;
   const int64_t count = static_cast<int64_t>(entry.tokens.size());

@@ -91,6 +91,8 @@ class Engine {
   // An empty timeline that can always go back rewind_tokens tokens. MINIMAX_OUT_OF_MEMORY.
   std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens);
 
+  std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
+
   // Feeds tokens in chunks that end at multiples of chunk_tokens. Ids must be in range. On
   // MINIMAX_CANCELLED the timeline stands after the last whole chunk; after MINIMAX_CONTEXT_FULL and
   // MINIMAX_OUT_OF_MEMORY where it was; after any other error it is broken.

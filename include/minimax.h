@@ -461,6 +461,17 @@ MINIMAX_API minimax_status minimax_prompt_text(const minimax_prompt *prompt, cha
 
 typedef struct minimax_session minimax_session;
 
+/* A session as it was at some moment. Immutable; any thread. Keeps its engine alive. */
+typedef struct minimax_snapshot minimax_snapshot;
+
+typedef struct minimax_snapshot_info {
+  size_t struct_size;
+  int64_t position;
+  uint64_t image_count; /* pictures among the tokens */
+  uint64_t state_bytes; /* of lightning states and log, shared with sessions that have not gone on since */
+  uint64_t kv_bytes;    /* pages of keys and values, shared likewise */
+} minimax_snapshot_info;
+
 typedef struct minimax_session_options {
   size_t struct_size;
   int32_t rewind_tokens; /* how many of the last tokens stay un-folded beside the lightning states, at
@@ -500,6 +511,7 @@ typedef struct minimax_session_stats {
 MINIMAX_API void minimax_session_options_init(minimax_session_options *options);
 MINIMAX_API void minimax_feed_report_init(minimax_feed_report *report);
 MINIMAX_API void minimax_image_span_init(minimax_image_span *span);
+MINIMAX_API void minimax_snapshot_info_init(minimax_snapshot_info *info);
 MINIMAX_API void minimax_session_stats_init(minimax_session_stats *stats);
 
 /* A new, empty timeline. options NULL: defaults. Memory for the lightning states is taken now.
@@ -571,6 +583,21 @@ MINIMAX_API minimax_status minimax_session_rewind(minimax_session *session, int6
  * furthest position there was. */
 MINIMAX_API minimax_status minimax_session_rewind_floor(const minimax_session *session,
                                                         int64_t *out_position);
+/* Keeps the session as it is now, logits included. Nothing is copied but the list of tokens and the
+ * logits: states and pages are shared until the session goes on, which then copies what it changes. */
+MINIMAX_API minimax_status minimax_session_mark(const minimax_session *session,
+                                                minimax_snapshot **out_snapshot);
+/* The session becomes what it, or another of the same engine, was; the snapshot stays.
+ *   MINIMAX_WRONG_MODEL  of another engine
+ *   MINIMAX_UNSUPPORTED  of a session with other rewind_tokens */
+MINIMAX_API minimax_status minimax_session_return_to(minimax_session *session,
+                                                     const minimax_snapshot *snapshot);
+/* Another session at the same place; from here on each goes its own way. */
+MINIMAX_API minimax_status minimax_session_fork(const minimax_session *session,
+                                                minimax_session **out_session);
+MINIMAX_API minimax_status minimax_snapshot_get_info(const minimax_snapshot *snapshot,
+                                                     minimax_snapshot_info *out_info);
+MINIMAX_API void minimax_snapshot_free(minimax_snapshot *snapshot);
 /* Forgets everything: an empty timeline again. Pages go back to the engine. */
 MINIMAX_API minimax_status minimax_session_reset(minimax_session *session);
 MINIMAX_API minimax_status minimax_session_get_stats(const minimax_session *session,

@@ -296,6 +296,57 @@ minimax_status minimax_session_rewind_floor(const minimax_session* session, int6
   });
 }
 
+minimax_status minimax_session_mark(const minimax_session* session,
+                                    minimax_snapshot** out_snapshot) {
+  return guard([&] {
+    const minimax::Session& marked = session_of(session);
+    require(out_snapshot, "out_snapshot is NULL");
+    *out_snapshot = new minimax_snapshot{marked.mark()};
+  });
+}
+
+minimax_status minimax_session_return_to(minimax_session* session,
+                                         const minimax_snapshot* snapshot) {
+  return guard([&] {
+    minimax::Session& returning = session_of(session);
+    require(snapshot, "snapshot is NULL");
+    returning.return_to(*snapshot->mark);
+  });
+}
+
+minimax_status minimax_session_fork(const minimax_session* session, minimax_session** out_session) {
+  return guard([&] {
+    const minimax::Session& forked = session_of(session);
+    require(out_session, "out_session is NULL");
+    *out_session = new minimax_session(*forked.mark());
+  });
+}
+
+minimax_status minimax_snapshot_get_info(const minimax_snapshot* snapshot,
+                                         minimax_snapshot_info* out_info) {
+  return guard([&] {
+    require(snapshot, "snapshot is NULL");
+    require(out_info, "out_info is NULL");
+    const minimax::TimelineMark& timeline = *snapshot->mark->timeline;
+    minimax_snapshot_info info;
+    minimax::init_struct(&info);
+    info.position = static_cast<int64_t>(timeline.tokens.size());
+    info.image_count = snapshot->mark->pictures.size();
+    info.state_bytes =
+        timeline.lightning->states.size_bytes() + timeline.lightning->logs.size_bytes();
+    info.kv_bytes = timeline.pages.size_bytes();
+    minimax::write_struct(info, out_info, "out_info");
+  });
+}
+
+void minimax_snapshot_info_init(minimax_snapshot_info* info) {
+  minimax::init_struct(info);
+}
+
+void minimax_snapshot_free(minimax_snapshot* snapshot) {
+  delete snapshot;
+}
+
 minimax_status minimax_session_image_count(const minimax_session* session, size_t* out_count) {
   return guard([&] {
     require(out_count, "out_count is NULL");

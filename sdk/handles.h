@@ -19,6 +19,10 @@ struct minimax_session : minimax::Session {
   using Session::Session;
 };
 
+struct minimax_snapshot {
+  std::shared_ptr<const minimax::SessionMark> mark;
+};
+
 struct minimax_prompt {
   std::shared_ptr<minimax::Model> model;
   minimax::Prompt prompt;

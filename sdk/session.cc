@@ -71,8 +71,20 @@ bool leaves_whole(minimax_status status) {
 
 Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
     : model_(std::move(model)),
+      rewind_tokens_(rewind_tokens),
       timeline_(model_->engine().new_timeline(rewind_tokens)),
       logits_(static_cast<size_t>(model_->vocabulary_size())) {
+  model_->session_began(timeline_->state_bytes());
+}
+
+Session::Session(const SessionMark& mark)
+    : model_(mark.model),
+      rewind_tokens_(mark.rewind_tokens),
+      timeline_(model_->engine().new_timeline(*mark.timeline)),
+      logits_(static_cast<size_t>(model_->vocabulary_size())),
+      pictures_(mark.pictures),
+      has_logits_(!mark.logits.empty()) {
+  std::copy(mark.logits.begin(), mark.logits.end(), logits_.begin());
   model_->session_began(timeline_->state_bytes());
 }
 
@@ -162,6 +174,29 @@ void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) 
       pictures_.push_back({before + placed.first, count, placed.picture->id});
     }
   }
+}
+
+std::shared_ptr<const SessionMark> Session::mark() const {
+  require_whole();
+  auto made = std::make_shared<SessionMark>();
+  made->model = model_;
+  made->rewind_tokens = rewind_tokens_;
+  made->timeline = timeline_->mark();
+  made->pictures = pictures_;
+  if (has_logits_) made->logits = logits_;
+  return made;
+}
+
+void Session::return_to(const SessionMark& mark) {
+  require_whole();
+  if (mark.model != model_) {
+    fail(MINIMAX_WRONG_MODEL, "the mark belongs to another engine than the session");
+  }
+  std::vector<PictureSpan> pictures(mark.pictures);
+  timeline_->return_to(*mark.timeline);
+  pictures_ = std::move(pictures);
+  has_logits_ = !mark.logits.empty();
+  if (has_logits_) std::copy(mark.logits.begin(), mark.logits.end(), logits_.begin());
 }
 
 void Session::rewind(int64_t token_count) {

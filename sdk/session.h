@@ -31,11 +31,22 @@ struct SessionCounts {
   uint64_t decode_ns = 0, decode_tokens = 0;    // of feeds of one
 };
 
+// A session as it was at some moment. Immutable; any thread.
+struct SessionMark {
+  std::shared_ptr<Model> model;
+  int64_t rewind_tokens;
+  std::unique_ptr<TimelineMark> timeline;
+  std::vector<PictureSpan> pictures;
+  std::vector<float> logits;  // empty: there were none
+};
+
 // One thread at a time, but cancel().
 class Session {
  public:
   // rewind_tokens 0 or more.
   Session(std::shared_ptr<Model> model, int64_t rewind_tokens);
+  // The session that the mark holds.
+  explicit Session(const SessionMark& mark);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -52,6 +63,10 @@ class Session {
   // feed() within something that has begun.
   void feed_on(std::span<const int32_t> tokens);
 
+  std::shared_ptr<const SessionMark> mark() const;
+  // MINIMAX_WRONG_MODEL, MINIMAX_UNSUPPORTED as Timeline::return_to; all or nothing.
+  void return_to(const SessionMark& mark);
+  int64_t rewind_tokens() const { return rewind_tokens_; }
   // Takes back the last tokens. MINIMAX_NOT_AVAILABLE beyond rewind_floor().
   void rewind(int64_t token_count);
   int64_t rewind_floor() const { return timeline_->committed(); }
@@ -73,6 +88,7 @@ class Session {
   void remember(std::span<const PlacedPicture> pictures, int64_t before);
 
   std::shared_ptr<Model> model_;
+  const int64_t rewind_tokens_;
   std::unique_ptr<Timeline> timeline_;
   std::vector<float> logits_;  // [V]
   std::vector<PictureSpan> pictures_;

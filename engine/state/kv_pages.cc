@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/state/kv_pages.h"
 
+#include <utility>
+
 #include "base/error.h"
 
 namespace minimax {
@@ -42,8 +44,34 @@ void PagePool::acquire(size_t count, std::vector<std::byte*>& pages) {
 
 void PagePool::release(std::span<std::byte* const> pages) noexcept {
   const std::lock_guard lock(mutex_);
-  free_.insert(free_.end(), pages.begin(), pages.end());
-  used_count_ -= pages.size();
+  for (std::byte* page : pages) {
+    const auto shared = more_owners_.find(page);
+    if (shared == more_owners_.end()) {
+      free_.push_back(page);
+      --used_count_;
+    } else if (--shared->second == 0) {
+      more_owners_.erase(shared);
+    }
+  }
+}
+
+void PagePool::share(std::span<std::byte* const> pages) {
+  const std::lock_guard lock(mutex_);
+  more_owners_.reserve(more_owners_.size() + pages.size());
+  size_t done = 0;
+  try {
+    for (; done < pages.size(); ++done) ++more_owners_[pages[done]];
+  } catch (...) {
+    for (std::byte* page : pages.first(done)) {
+      if (--more_owners_[page] == 0) more_owners_.erase(page);
+    }
+    throw;
+  }
+}
+
+bool PagePool::is_shared(std::byte* page) const {
+  const std::lock_guard lock(mutex_);
+  return more_owners_.contains(page);
 }
 
 size_t PagePool::used_bytes() const {
@@ -54,6 +82,24 @@ size_t PagePool::used_bytes() const {
 void KvPages::reserve(int64_t token_count) {
   const int64_t missing = pages_for(token_count) - static_cast<int64_t>(pages_.size());
   if (missing > 0) pool_->acquire(static_cast<size_t>(missing), pages_);
+}
+
+void KvPages::share(const KvPages& other, int64_t token_count) {
+  const auto wanted = std::span(other.pages_).first(static_cast<size_t>(pages_for(token_count)));
+  std::vector<std::byte*> pages(wanted.begin(), wanted.end());
+  pool_->share(pages);
+  clear();
+  pages_ = std::move(pages);
+}
+
+void KvPages::own_next(int64_t token_count, Memory& memory) {
+  const auto index = static_cast<size_t>(token_count / page_tokens_);
+  if (index >= pages_.size() || !pool_->is_shared(pages_[index])) return;
+  std::vector<std::byte*> own;
+  pool_->acquire(1, own);
+  std::byte* const shared = std::exchange(pages_[index], own[0]);
+  if (token_count % page_tokens_ != 0) memory.copy(own[0], shared, pool_->page_bytes());
+  pool_->release({&shared, 1});
 }
 
 void KvPages::shrink(int64_t token_count) noexcept {

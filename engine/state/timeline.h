@@ -25,12 +25,31 @@ struct TimelineShape {
   DType log_type;         // type of activations
 };
 
+// Lightning states and logs of all layers, owned together by timelines that have not gone on since.
+struct LightningMemory {
+  Buffer states;  // [layers, H, D, D]
+  Buffer logs;    // [layers, H, 2, R, D]
+};
+
+// A timeline as it was at some moment; takes no memory of states and pages of its own until somebody
+// goes on. Immutable; any thread. The pool must outlive it.
+struct TimelineMark {
+  TimelineShape shape;
+  std::vector<int32_t> tokens;
+  int64_t committed;
+  std::shared_ptr<LightningMemory> lightning;
+  KvPages pages;
+};
+
 // One thread at a time. Between reserve() and advance() a step computes into the views; if it fails the
 // timeline is as before as long as nothing had been folded.
 class Timeline {
  public:
   // Memory and pool must outlive it. MINIMAX_OUT_OF_MEMORY.
   Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool);
+
+  // The timeline that the mark holds, at no cost.
+  Timeline(const TimelineMark& mark, Memory& memory);
 
   int64_t position() const { return static_cast<int64_t>(tokens_.size()); }
   std::span<const int32_t> tokens() const { return tokens_; }
@@ -39,11 +58,16 @@ class Timeline {
   int64_t committed() const { return committed_; }
   int64_t committed_after(int64_t count) const;
 
-  // Takes all memory that feeding `count` more tokens needs. All or nothing; MINIMAX_CONTEXT_FULL,
-  // MINIMAX_OUT_OF_MEMORY.
+  // Takes all memory that feeding `count` more tokens needs, and copies what it shares with others and
+  // would change. All or nothing; MINIMAX_CONTEXT_FULL, MINIMAX_OUT_OF_MEMORY.
   void reserve(int64_t count);
   // The tokens have been computed into the views. Needs a reserve() that covered them; cannot fail.
   void advance(std::span<const int32_t> tokens) noexcept;
+  // Shares what there is with a mark, and with whoever returns to it. MINIMAX_OUT_OF_MEMORY.
+  std::unique_ptr<TimelineMark> mark() const;
+  // Becomes what the mark holds. MINIMAX_UNSUPPORTED when that was a timeline with another
+  // rewind_tokens; MINIMAX_OUT_OF_MEMORY. All or nothing.
+  void return_to(const TimelineMark& mark);
   // Forgets the tokens from `position` on, which is at least committed(): states and logs stay as they
   // are, and what comes next overwrites what was.
   void rewind(int64_t position) noexcept;
@@ -55,17 +79,19 @@ class Timeline {
   Tensor log(int64_t i) const;    // [H, 2, R, D]: keys (0) and values (1) of token j in row j % R
   std::span<std::byte* const> pages() const { return pages_.pages(); }
 
-  size_t state_bytes() const { return states_.size_bytes() + logs_.size_bytes(); }
+  size_t state_bytes() const;
   size_t kv_bytes() const { return pages_.size_bytes(); }
 
  private:
+  std::shared_ptr<LightningMemory> new_lightning() const;
+  void own_lightning();
+
   TimelineShape shape_;
   Memory* memory_;
   std::vector<int32_t> tokens_;
   int64_t committed_ = 0;
   KvPages pages_;
-  Buffer states_;  // [layers, H, D, D]
-  Buffer logs_;    // [layers, H, 2, R, D]
+  std::shared_ptr<LightningMemory> lightning_;
 };
 
 }  // namespace minimax

@@ -198,5 +198,60 @@ TEST_F(TimelineTest, TakesNothingWhenMemoryEndsHalfway) {
   EXPECT_EQ(memory.taken_count, 0u);
 }
 
+TEST_F(TimelineTest, MarksCopyNothingUntilSomebodyGoesOn) {
+  Timeline timeline = make(0);
+  feed(timeline, 40);
+  std::fill_n(timeline.state(0).data<float>(), 3 * 2 * 4 * 4, 3.0f);
+  std::fill_n(timeline.pages()[2], page_bytes, std::byte{7});
+  const size_t bytes = memory.taken_bytes;
+  const auto mark = timeline.mark();
+  Timeline fork(*mark, memory);
+  EXPECT_EQ(memory.taken_bytes, bytes);
+  EXPECT_EQ(fork.position(), 40);
+  EXPECT_EQ(fork.state(1).raw(), timeline.state(1).raw());
+  EXPECT_EQ(fork.pages()[2], timeline.pages()[2]);
+  EXPECT_EQ(pool.used_bytes(), 3 * page_bytes);
+
+  fork.reserve(1);  // 40 = 2 * 16 + 8: states and the third page become its own
+  EXPECT_NE(fork.state(1).raw(), timeline.state(1).raw());
+  EXPECT_EQ(fork.state(1).data<float>()[5], 3.0f);
+  EXPECT_EQ(fork.pages()[1], timeline.pages()[1]);
+  EXPECT_NE(fork.pages()[2], timeline.pages()[2]);
+  EXPECT_EQ(fork.pages()[2][9], std::byte{7});
+  EXPECT_EQ(memory.taken_bytes, bytes + timeline.state_bytes() + page_bytes);
+
+  timeline.reset();  // the mark still holds what it was
+  EXPECT_EQ(mark->lightning->states.tensor(DType::f32, {3, 2, 4, 4}).data<float>()[0], 3.0f);
+  timeline.return_to(*mark);
+  EXPECT_EQ(timeline.position(), 40);
+  EXPECT_EQ(timeline.state(0).data<float>()[0], 3.0f);
+}
+
+TEST_F(TimelineTest, StatesBeginAtZeroAfterASharedReset) {
+  Timeline timeline = make(0);
+  feed(timeline, 40);
+  std::fill_n(timeline.state(0).data<float>(), 3 * 2 * 4 * 4, 3.0f);
+  const auto mark = timeline.mark();
+  timeline.reset();
+  timeline.reserve(5);
+  EXPECT_EQ(std::count(timeline.state(0).data<float>(), timeline.state(0).data<float>() + 96, 0.0f),
+            96);
+}
+
+TEST_F(TimelineTest, PagesComeBackWithTheLastOwner) {
+  Timeline timeline = make(0);
+  feed(timeline, 64);
+  auto mark = timeline.mark();
+  timeline.reset();
+  EXPECT_EQ(pool.used_bytes(), 4 * page_bytes);
+  {
+    Timeline fork(*mark, memory);
+    mark.reset();
+    EXPECT_EQ(pool.used_bytes(), 4 * page_bytes);
+    fork.rewind(33 > fork.committed() ? 33 : fork.committed());
+  }
+  EXPECT_EQ(pool.used_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace minimax
