@@ -2,6 +2,7 @@
 // minimax-chat: asks a model once, or talks with it. Answers go to stdout, all else to stderr.
 #include <cstdio>
 #include <cxxopts.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ constexpr char kCommands[] =
     "/reset         forget the dialogue\n"
     "/system TEXT   forget the dialogue, and begin anew under this system message\n"
     "/image FILE    a picture for the next message; several are seen in their order\n"
+    "/undo          take the last message and its answer back\n"
+    "/retry         the same, and say that message once more\n"
     "/tokens        how much the dialogue holds\n"
     "/quit          leave (so do ctrl-D, and ctrl-C twice)\n"
     "/help          this list\n"
@@ -77,12 +80,16 @@ void show_reason(int32_t stop_reason) {
   if (stop_reason == MINIMAX_STOP_CONTEXT) fputs("[the context is full]\n", stderr);
 }
 
-Answer ask(Conversation& conversation, const std::string& message, bool quiet) {
-  const Answer answer = conversation.ask(message, show_text);
+void show_end(const Answer& answer, bool quiet) {
   show_text("\n");
   if (ferror(stdout)) throw std::runtime_error("standard output cannot be written");
   show_reason(answer.stop_reason);
   if (!quiet) show_speeds(answer);
+}
+
+Answer ask(Conversation& conversation, const std::string& message, bool quiet) {
+  const Answer answer = conversation.ask(message, show_text);
+  show_end(answer, quiet);
   return answer;
 }
 
@@ -156,12 +163,23 @@ class Dialogue {
     }
   }
 
-  void take_message(const std::string& message) {
-    const Answer answer = ask(conversation_, message, quiet_);
+  void take_message(const std::string& message) { take_end(ask(conversation_, message, quiet_)); }
+
+  void take_end(const Answer& answer) {
     if (answer.stop_reason != MINIMAX_STOP_CANCELLED) return;
     interrupts_in_a_row_ = 1;
     interrupt::clear();
     if (!interactive_) leave(kInterrupted);
+  }
+
+  void retry() {
+    const std::optional<Answer> answer = conversation_.retry(show_text);
+    if (!answer) {
+      fputs("there is nothing to say once more\n", stderr);
+      return;
+    }
+    show_end(*answer, quiet_);
+    take_end(*answer);
   }
 
   void take_command(const std::string& line) {
@@ -175,6 +193,10 @@ class Dialogue {
       conversation_.reset();
     } else if (command == "/system") {
       conversation_.set_system(argument);
+    } else if (command == "/undo") {
+      if (!conversation_.undo()) fputs("there is nothing to take back\n", stderr);
+    } else if (command == "/retry") {
+      retry();
     } else if (command == "/image") {
       add_picture(conversation_, argument, quiet_);
     } else if (command == "/tokens") {

@@ -9,6 +9,8 @@
 namespace samples {
 namespace {
 
+constexpr size_t most_turns = 8;  // that can be undone
+
 // ctrl-C reaches the session while this lives.
 class Watch {
  public:
@@ -69,14 +71,41 @@ void Conversation::add_picture(const std::string& path, minimax_progress_fn prog
 Answer Conversation::ask(std::string_view message, const ShowText& show) {
   const Watch watch(session_.get());
   Answer answer;
+  begin_turn(message);
   try {
     write_turn(message);
     if (feed(answer)) generate(show, answer);
   } catch (const StatusError& error) {
+    turns_.pop_back();
     if (breaks_session(error.status())) replace_session();
     throw;
   }
   return answer;
+}
+
+// A mark is cheap while the dialogue stands there; behind it, it keeps states of its own.
+void Conversation::begin_turn(std::string_view message) {
+  if (turns_.size() == most_turns) turns_.erase(turns_.begin());
+  turns_.push_back({mark(session_.get()), last_stop_, std::string(message), {}});
+}
+
+bool Conversation::undo() {
+  if (turns_.empty()) return false;
+  const Turn& turn = turns_.back();
+  check(minimax_session_return_to(session_.get(), turn.before.get()));
+  last_stop_ = turn.last_stop;
+  has_debt_ = false;
+  turns_.pop_back();
+  return true;
+}
+
+std::optional<Answer> Conversation::retry(const ShowText& show) {
+  if (turns_.empty()) return std::nullopt;
+  const std::string message = turns_.back().message;
+  std::vector<ImageHandle> pictures = std::move(turns_.back().pictures);
+  undo();
+  pictures_ = std::move(pictures);
+  return ask(message, show);
 }
 
 // Into the prompt: what the session must be fed before it can answer `message`.
@@ -98,6 +127,7 @@ void Conversation::write_turn(std::string_view message) {
   check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, nullptr, message.data(),
                                    message.size()));
   check(minimax_prompt_begin_reply(prompt));
+  turns_.back().pictures = std::move(pictures_);
   pictures_.clear();
 }
 
@@ -140,6 +170,7 @@ void Conversation::generate(const ShowText& show, Answer& answer) {
 void Conversation::reset() {
   check(minimax_session_reset(session_.get()));
   check(minimax_sampler_reset(sampler_.get()));
+  turns_.clear();
   has_debt_ = false;
   pictures_.clear();
   last_stop_ = 0;
@@ -160,6 +191,7 @@ minimax_session_stats Conversation::stats() const {
 void Conversation::replace_session() {
   interrupt::watch(nullptr);
   session_ = create_session(engine_);
+  turns_.clear();
   has_debt_ = false;
   pictures_.clear();
   last_stop_ = 0;

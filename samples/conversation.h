@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,11 @@ class Conversation {
   // session broke, begins anew.
   Answer ask(std::string_view message, const ShowText& show);
 
+  // Takes the last message and its answer back; false when there is none, or it is too long ago.
+  bool undo();
+  // The same, and says that message once more; nothing when there is none.
+  std::optional<Answer> retry(const ShowText& show);
+
   void reset();
   // Begins anew under this system message.
   void set_system(std::string system);
@@ -47,6 +53,15 @@ class Conversation {
   minimax_session_stats stats() const;
 
  private:
+  // The dialogue before a message, and that message.
+  struct Turn {
+    SnapshotHandle before;
+    int32_t last_stop;
+    std::string message;
+    std::vector<ImageHandle> pictures;
+  };
+
+  void begin_turn(std::string_view message);
   void write_turn(std::string_view message);
   bool feed(Answer& answer);
   void generate(const ShowText& show, Answer& answer);
@@ -62,7 +77,8 @@ class Conversation {
   // turn is then written behind it.
   size_t fed_ = 0;
   bool has_debt_ = false;
-  int32_t last_stop_ = 0;  // how the last answer ended; 0 before the first turn
+  std::vector<Turn> turns_;  // the last few
+  int32_t last_stop_ = 0;    // how the last answer ended; 0 before the first turn
 };
 
 }  // namespace samples

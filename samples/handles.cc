@@ -35,6 +35,12 @@ ImageHandle read_image(const std::string& path) {
   return ImageHandle(image);
 }
 
+SnapshotHandle mark(const minimax_session* session) {
+  minimax_snapshot* snapshot = nullptr;
+  check(minimax_session_mark(session, &snapshot));
+  return SnapshotHandle(snapshot);
+}
+
 SamplerHandle create_sampler(const minimax_engine* engine, const minimax_sampler_options& options) {
   minimax_sampler* sampler = nullptr;
   check(minimax_sampler_create(engine, &options, &sampler));

@@ -15,12 +15,14 @@ struct FreeHandle {
   void operator()(minimax_session* session) const { minimax_session_free(session); }
   void operator()(minimax_prompt* prompt) const { minimax_prompt_free(prompt); }
   void operator()(minimax_image* image) const { minimax_image_free(image); }
+  void operator()(minimax_snapshot* snapshot) const { minimax_snapshot_free(snapshot); }
   void operator()(minimax_sampler* sampler) const { minimax_sampler_free(sampler); }
 };
 using EngineHandle = std::unique_ptr<minimax_engine, FreeHandle>;
 using SessionHandle = std::unique_ptr<minimax_session, FreeHandle>;
 using PromptHandle = std::unique_ptr<minimax_prompt, FreeHandle>;
 using ImageHandle = std::unique_ptr<minimax_image, FreeHandle>;
+using SnapshotHandle = std::unique_ptr<minimax_snapshot, FreeHandle>;
 using SamplerHandle = std::unique_ptr<minimax_sampler, FreeHandle>;
 
 class StatusError : public std::runtime_error {
@@ -40,6 +42,7 @@ EngineHandle open_engine(const std::string& path, const minimax_engine_options& 
 SessionHandle create_session(minimax_engine* engine);
 PromptHandle create_prompt(const minimax_engine* engine);
 ImageHandle read_image(const std::string& path);
+SnapshotHandle mark(const minimax_session* session);
 SamplerHandle create_sampler(const minimax_engine* engine, const minimax_sampler_options& options);
 
 }  // namespace samples
