@@ -134,7 +134,8 @@ Layout read_layout(const BmpFile& file) {
   } else {
     const size_t written = is_oldest ? 0 : file.number(info_at + 32, 4);
     const size_t count = written != 0 ? written : size_t{1} << layout.bits;
-    require_file(count <= 65536, file.name(), ": BMP palette of ", count, " colours, expected 65536 or fewer");
+    require_file(count <= 65536, file.name(), ": BMP palette of ", count,
+                 " colours, expected 65536 or fewer");
     const size_t entry_size = is_oldest ? 3 : 4;
     layout.palette = read_palette(file, end, entry_size, count);
     if (pixels_at == end) pixels_at = 0;  // the palette was forgotten
