@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What the library outside this folder calls: which GPUs there are, and one of them opened.
 #include "engine/kernels/cuda/cuda_devices.h"
 
 #include "engine/kernels/cuda/cuda_backend.h"

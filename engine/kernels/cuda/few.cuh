@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/kernels/cuda/device.cuh"
+#include "engine/kernels/cuda/warp_mma.cuh"
 
 namespace minimax {
 
@@ -20,10 +21,6 @@ __device__ __forceinline__ float low_of(uint32_t pair) {
 __device__ __forceinline__ float high_of(uint32_t pair) {
   return __uint_as_float(pair & 0xffff0000u);
 }
-__device__ __forceinline__ uint32_t pair_of(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return reinterpret_cast<const uint32_t&>(pair);
-}
 __device__ __forceinline__ void unpack(uint4 packed, float (&values)[8]) {
   values[0] = low_of(packed.x), values[1] = high_of(packed.x);
   values[2] = low_of(packed.y), values[3] = high_of(packed.y);
@@ -31,33 +28,24 @@ __device__ __forceinline__ void unpack(uint4 packed, float (&values)[8]) {
   values[6] = low_of(packed.w), values[7] = high_of(packed.w);
 }
 __device__ __forceinline__ uint4 pack(const float (&values)[8]) {
-  return {pair_of(values[0], values[1]), pair_of(values[2], values[3]),
-          pair_of(values[4], values[5]), pair_of(values[6], values[7])};
+  return {pack_bf16(values[0], values[1]), pack_bf16(values[2], values[3]),
+          pack_bf16(values[4], values[5]), pack_bf16(values[6], values[7])};
 }
 
-// sums [16 x 8] += a [16 x 16] b [16 x 8], in the register layout of mma.m16n8k16.
-__device__ __forceinline__ void multiply_add(float (&sums)[4], uint32_t a0, uint32_t a1,
-                                             uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
+// A stretch of whole numbers, and how it is dealt out evenly.
+struct Stretch {
+  int first, last;
 
-// 16 bytes from global into shared memory, behind the thread's back; zeros unless `real`, and then
-// nothing is read.
-__device__ __forceinline__ void copy_piece(uint32_t shared, const void* global, bool real) {
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(global),
-               "r"(real ? 16 : 0)
-               : "memory");
-}
-__device__ __forceinline__ void end_copy_group() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-template <int Groups>
-__device__ __forceinline__ void wait_but_for_groups() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Groups) : "memory");
+  __device__ int size() const { return last - first; }
+  __device__ Stretch part(int index, int parts) const {
+    const int64_t all = size();
+    return {first + static_cast<int>(all * index / parts),
+            first + static_cast<int>(all * (index + 1) / parts)};
+  }
+};
+
+__device__ __forceinline__ int ceiling(int a, int b) {
+  return (a + b - 1) / b;
 }
 
 // Weight rows are streamed once through a ring of shared memory and multiplied by the few token rows
@@ -78,7 +66,8 @@ struct WeightStream {
   static constexpr int token_turns = (tokens + rows_at_once - 1) / rows_at_once;
   static constexpr int row_tiles = (Rows + 15) / 16;
   static constexpr int input_groups = Inputs / 32;
-  static constexpr int input_warps = input_groups < 8 ? input_groups : 8;  // warps beside each other
+  static constexpr int input_warps =
+      input_groups < 8 ? input_groups : 8;  // warps beside each other
   static constexpr int row_warps = 8 / input_warps;
   static constexpr int input_turns = input_groups / input_warps;
   static constexpr int tile_turns = (row_tiles + row_warps - 1) / row_warps;
@@ -105,8 +94,8 @@ struct WeightStream {
   struct Loader {
     const Work& work;
     const int piece, first_row;
-    const bfloat16* row_from[row_turns];
-    const bfloat16* token_from[token_turns];
+    const bfloat16* row_from[row_turns] = {};
+    const bfloat16* token_from[token_turns] = {};
     int job = -1, chunk = 0, token_count = 0;
 
     __device__ Loader(const Work& the_work, int chunks_of_job)
@@ -142,7 +131,7 @@ struct WeightStream {
         if (Rows % rows_at_once != 0 && row >= Rows) break;
         const bool real = inside && row_from[i] != nullptr;
         const bfloat16* from = real ? row_from[i] + chunk * Inputs : work.somewhere();
-        copy_piece(stage + place(row, piece), from, real);
+        copy_16(stage + place(row, piece), from, real);
       }
     }
     __device__ __forceinline__ void copy_tokens(uint32_t stage) const {
@@ -151,7 +140,7 @@ struct WeightStream {
       for (int i = 0; i < token_turns; ++i) {
         if (token_from[i] == nullptr) break;
         const bfloat16* from = inside ? token_from[i] + chunk * Inputs : work.somewhere();
-        copy_piece(stage + place(Rows + first_row + i * rows_at_once, piece), from, inside);
+        copy_16(stage + place(Rows + first_row + i * rows_at_once, piece), from, inside);
       }
     }
     // The same, at once.
@@ -164,27 +153,28 @@ struct WeightStream {
         if (inside) {
           values = __ldcg(reinterpret_cast<const uint4*>(token_from[i] + chunk * Inputs));
         }
-        *reinterpret_cast<uint4*>(
-            stage + place(Rows + first_row + i * rows_at_once, piece)) = values;
+        *reinterpret_cast<uint4*>(stage + place(Rows + first_row + i * rows_at_once, piece)) =
+            values;
       }
     }
   };
 
-  // Work: jobs(), inputs(), job(i) with .rows and .tokens (0 < both, as many as fit), weight_row(job, row),
-  // token_row(job, token), somewhere() in global memory, and finish(job, first_token, sum), which all
-  // threads call for every 8 tokens: sum(row, token of the 8) is the finished product.
-  // known_early: the work list and the weights may be read before wait_for_inputs(), which is then called
-  // here. ring: 16-byte aligned shared memory; token_rows as in shared_bytes.
+  // Work: jobs(), inputs(), job(i) with .rows and .tokens (0 < both, as many as fit), weight_row(job,
+  // row), token_row(job, token), somewhere() in global memory, and finish(job, first_token, sum), which
+  // all threads call for every 8 tokens: sum(row, token of the 8) is the finished product.
+  // KnownEarly: the work list and the weights may be read before wait_for_inputs(), which is then called
+  // here. memory: shared, aligned to 16 bytes; token_rows as in shared_bytes.
   template <bool KnownEarly, typename Work>
   static __device__ void run(const Work& work, unsigned char* memory, int token_rows) {
     const uint32_t stage_size = static_cast<uint32_t>((Rows + token_rows) * row_bytes);
-    const uint32_t ring = static_cast<uint32_t>(__cvta_generic_to_shared(memory));
+    const uint32_t ring = shared_address(memory);
     float* sums = reinterpret_cast<float*>(memory + stage_size * Stages);
     const int chunks_of_job = (work.inputs() + Inputs - 1) / Inputs;
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     const int group = lane / 4, quad = lane % 4;
     const int input_warp = warp % input_warps, row_warp = warp / input_warps;
 
+    // The ring is filled; tokens come at once when weights did not wait for them.
     Loader<Work> loader(work, chunks_of_job);
     bool more = true;
     for (int s = 0; s < Stages - 1; ++s) {
@@ -208,7 +198,7 @@ struct WeightStream {
       const auto about = work.job(j);
       float acc[tile_turns][TokenTiles][4] = {};
       for (int c = 0; c < chunks_of_job; ++c) {
-        wait_but_for_groups<Stages - 2>();
+        wait_for_copies<Stages - 2>();
         __syncthreads();
         more = more && loader.advance(chunks_of_job);
         if (more) {
@@ -219,6 +209,7 @@ struct WeightStream {
         end_copy_group();
         next_slot = next_slot + 1 == Stages ? 0 : next_slot + 1;
 
+        // Products of the oldest stage.
         const unsigned char* stage = memory + static_cast<uint32_t>(slot) * stage_size;
         slot = slot + 1 == Stages ? 0 : slot + 1;
 #pragma unroll
@@ -242,8 +233,8 @@ struct WeightStream {
 #pragma unroll
             for (int n = 0; n < TokenTiles; ++n) {
               if (n > 0 && 8 * n >= about.tokens) break;
-              multiply_add(acc[m][n], a.x, a8.x, a.y, a8.y, b[n].x, b[n].y);
-              multiply_add(acc[m][n], a.z, a8.z, a.w, a8.w, b[n].z, b[n].w);
+              multiply(acc[m][n], {a.x, a8.x, a.y, a8.y}, b[n].x, b[n].y);
+              multiply(acc[m][n], {a.z, a8.z, a.w, a8.w}, b[n].z, b[n].w);
             }
           }
         }
@@ -275,7 +266,7 @@ struct WeightStream {
         });
       }
     }
-    wait_but_for_groups<0>();
+    wait_for_copies<0>();
   }
 };
 

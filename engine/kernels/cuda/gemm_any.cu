@@ -5,6 +5,7 @@
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/moe.h"
 #include "engine/kernels/cuda/moe_combine.cuh"
+#include "engine/kernels/cuda/warp_mma.cuh"
 
 namespace minimax {
 namespace {
@@ -123,9 +124,8 @@ struct DownJob {
   }
   __device__ const bfloat16* column(int j) const {
     const bfloat16* matrix = call.experts.matrices[rows.expert * 3 + 2];
-    return first_column + j < call.width
-               ? matrix + static_cast<int64_t>(first_column + j) * inputs
-               : nullptr;
+    return first_column + j < call.width ? matrix + static_cast<int64_t>(first_column + j) * inputs
+                                         : nullptr;
   }
   __device__ void put(int i, int j, float sum) const {
     if (rows.first + i >= rows.end || first_column + j >= call.width) return;
@@ -145,32 +145,13 @@ __device__ __forceinline__ void load_piece(bfloat16* to, const bfloat16* row, in
   if constexpr (aligned) {
     const bool there = row != nullptr && k < inputs;
     const bfloat16* from = there ? row + k : anything;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                     static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-                 "l"(from), "r"(there ? 16 : 0)
-                 : "memory");
+    copy_16(shared_address(to), from, there);
   } else {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       to[i] = row != nullptr && k + i < inputs ? row[k + i] : bfloat16(0.0f);
     }
   }
-}
-
-__device__ __forceinline__ void load_matrices(uint32_t (&fragments)[4], const bfloat16* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(fragments[0]), "=r"(fragments[1]), "=r"(fragments[2]), "=r"(fragments[3])
-               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
-               : "memory");
-}
-
-__device__ __forceinline__ void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0,
-                                             uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7},"
-      " {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 // Two by four warps of 64 rows by 16 columns of each half.
@@ -186,15 +167,16 @@ __device__ __forceinline__ void multiply_stage(Sums& sums, const bfloat16* rows,
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int column = half * half_columns + warp_column + lane / 16 * 8 + lane % 8;
-      load_matrices(b[half], columns + column * row_pitch + k + lane / 8 % 2 * 8);
+      load_matrices(b[half], shared_address(columns + column * row_pitch + k + lane / 8 % 2 * 8));
     }
 #pragma unroll
     for (int m = 0; m < 4; ++m) {
       uint32_t a[4];
-      load_matrices(a, rows + (warp_row + 16 * m + lane % 16) * row_pitch + k + lane / 16 * 8);
+      const int row = warp_row + 16 * m + lane % 16;
+      load_matrices(a, shared_address(rows + row * row_pitch + k + lane / 16 * 8));
 #pragma unroll
       for (int n = 0; n < 4; ++n) {
-        multiply_add(sums[m][n], a, b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
+        multiply(sums[m][n], a, b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
       }
     }
   }
@@ -202,7 +184,8 @@ __device__ __forceinline__ void multiply_stage(Sums& sums, const bfloat16* rows,
 
 template <typename Job, bool aligned>
 __global__ void __launch_bounds__(threads, 1) multiply_any(Job job) {
-  extern __shared__ __align__(16) bfloat16 shared[];
+  extern __shared__ __align__(16) unsigned char shared[];
+  auto* const operands = reinterpret_cast<bfloat16*>(shared);
   wait_for_inputs();
   if (!job.open()) return;
 
@@ -212,7 +195,7 @@ __global__ void __launch_bounds__(threads, 1) multiply_any(Job job) {
   const bfloat16* rows[2] = {job.row(piece_row), job.row(piece_row + 64)};
   const bfloat16* columns[2] = {job.column(piece_row), job.column(piece_row + 64)};
   const auto load = [&](int step) {
-    bfloat16* to = shared + step % stages * 2 * operand_numbers + piece_row * row_pitch + piece;
+    bfloat16* to = operands + step % stages * 2 * operand_numbers + piece_row * row_pitch + piece;
     const int k = step * tile_depth + piece;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
@@ -226,14 +209,14 @@ __global__ void __launch_bounds__(threads, 1) multiply_any(Job job) {
   const int steps = (job.inputs + tile_depth - 1) / tile_depth;
   for (int step = 0; step < stages - 1; ++step) {
     if (step < steps) load(step);
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    end_copy_group();
   }
   for (int step = 0; step < steps; ++step) {
-    asm volatile("cp.async.wait_group %0;" ::"n"(stages - 2) : "memory");
+    wait_for_copies<stages - 2>();
     __syncthreads();
     if (step + stages - 1 < steps) load(step + stages - 1);
-    asm volatile("cp.async.commit_group;" ::: "memory");
-    const bfloat16* stage = shared + step % stages * 2 * operand_numbers;
+    end_copy_group();
+    const bfloat16* stage = operands + step % stages * 2 * operand_numbers;
     multiply_stage(sums, stage, stage + operand_numbers);
   }
 
@@ -253,7 +236,8 @@ __global__ void __launch_bounds__(threads, 1) multiply_any(Job job) {
 }
 
 template <typename Job>
-void start(const Launcher& launch, bool aligned, int row_blocks, int column_blocks, const Job& job) {
+void start(const Launcher& launch, bool aligned, int row_blocks, int column_blocks,
+           const Job& job) {
   const auto kernel = aligned ? multiply_any<Job, true> : multiply_any<Job, false>;
   launch.allow_shared(kernel, shared_bytes);
   launch(kernel, dim3(static_cast<unsigned>(column_blocks), static_cast<unsigned>(row_blocks)),
@@ -300,9 +284,9 @@ void moe_any(const Launcher& launch, const MoeCall& call) {
   const bool vectors = call.width % 4 == 0 && aligned_16(call.partial) && aligned_16(call.out);
   const int width_blocks = blocks_of(call.width, vectors ? 1024 : 256);
   launch(vectors ? combine_experts<float, 4> : combine_experts<float, 1>,
-         dim3(static_cast<unsigned>(call.tokens), static_cast<unsigned>(width_blocks)), dim3(256), 0,
-         static_cast<const float*>(call.partial), call.choices, call.shares, call.chosen, call.width,
-         call.out);
+         dim3(static_cast<unsigned>(call.tokens), static_cast<unsigned>(width_blocks)), dim3(256),
+         0, static_cast<const float*>(call.partial), call.choices, call.shares, call.chosen,
+         call.width, call.out);
 }
 
 }  // namespace minimax

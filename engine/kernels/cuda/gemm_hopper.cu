@@ -8,16 +8,11 @@
 #include "engine/kernels/cuda/tensor_map.h"
 
 namespace minimax {
-namespace {
-
-using hopper::Ring;
-using hopper::RingShape;
-using hopper::Sums;
-using hopper::Tile;
+namespace gemm {
 
 // Tiles that run at the same time should share weights and tokens: so many tiles of tokens pass before
 // the next weights.
-constexpr int tiles_together = 8;
+inline constexpr int tiles_together = 8;
 
 struct LinearShape {
   int tokens, outputs, inputs;
@@ -33,18 +28,14 @@ struct LinearParameters {
   int64_t out_stride;
 };
 
-int blocks_of(int count, int block) {
-  return (count + block - 1) / block;
-}
-
 template <typename Rows>
 struct LinearWork {
   const LinearParameters& parameters;
   static constexpr bool weights_are_known = true;
+  // Both blocks load as much: one map does for them.
+  static constexpr int step_tokens = 2 * token_step;
 
-  __device__ int steps() const {
-    return (parameters.shape.inputs + hopper::step_inputs - 1) / hopper::step_inputs;
-  }
+  __device__ int steps() const { return (parameters.shape.inputs + step_inputs - 1) / step_inputs; }
   __device__ bool find(int index, Tile& tile) const {
     const LinearShape& shape = parameters.shape;
     if (index >= shape.token_tiles * shape.output_pairs) return false;
@@ -52,50 +43,63 @@ struct LinearWork {
     const int first = together * tiles_together;
     const int width = min(tiles_together, shape.token_tiles - first);
     const int rest = index - first * shape.output_pairs;
-    tile.output = rest / width * hopper::cluster_outputs +
-                  static_cast<int>(hopper::cluster_rank()) * hopper::block_outputs;
+    tile.output = rest / width * cluster_outputs + static_cast<int>(cluster_rank()) * block_outputs;
     tile.token = (first + rest % width) * shape.tile_tokens;
     tile.tokens = shape.tile_tokens;
     tile.valid = min(shape.tile_tokens, shape.tokens - tile.token);
     tile.expert = 0;
+    tile.alone = shape.token_tiles == 1;
     return true;
   }
   __device__ void load_weights(const Tile& tile, int step, uint32_t to, uint32_t barrier) const {
-    hopper::load_2d(to, &parameters.weight, barrier, step * hopper::step_inputs, tile.output);
+    load_2d(to, &parameters.weight, barrier, step * step_inputs, tile.output,
+            tile.alone ? keep_short : keep_normal);
   }
-  __device__ const CUtensorMap* token_map(const Tile&) const { return &parameters.x; }
-  __device__ void store(const Sums& sums, const Ring& ring, const Tile& tile, uint32_t group) const {
-    const int output = tile.output + static_cast<int>(group) * hopper::group_outputs;
+  __device__ const CUtensorMap* token_map(int) const { return &parameters.x; }
+  __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
+    const int output = tile.output + static_cast<int>(group) * group_outputs;
     auto* out = static_cast<typename Rows::Number*>(parameters.out) + output +
                 tile.token * parameters.out_stride;
-    hopper::store_tile<Rows>(sums, ring, group, tile.valid, parameters.shape.outputs - output,
-                             [&](int token) { return out + token * parameters.out_stride; });
+    store_tile<Rows>(sums, chunks, group, tile.valid, parameters.shape.outputs - output,
+                     [&](int token) { return out + token * parameters.out_stride; });
   }
 };
 
 template <typename Rows>
-__global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(hopper::block_threads, 1)
+__global__ void MINIMAX_CLUSTER_OF_TWO __launch_bounds__(block_threads, 1)
     multiply_linear(const __grid_constant__ LinearParameters parameters) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ uint8_t shared[];
+  extern __shared__ __align__(16) unsigned char shared[];
   const Ring ring(parameters.shape.ring, shared);
   if (threadIdx.x == 0) {
-    hopper::prefetch_map(&parameters.weight);
-    hopper::prefetch_map(&parameters.x);
+    prefetch_map(&parameters.weight);
+    prefetch_map(&parameters.x);
   }
   ring.open();
   LinearWork<Rows> work{parameters};
-  hopper::run(work, ring);
+  run(work, ring);
 #endif
+}
+
+}  // namespace gemm
+
+namespace {
+
+using gemm::LinearParameters;
+using gemm::LinearShape;
+
+int blocks_of(int count, int block) {
+  return (count + block - 1) / block;
 }
 
 // Tiles with so many tokens that the last round of clusters is as full, and the tile as large, as can be.
 int choose_tile_tokens(int tokens, int output_pairs, int clusters) {
-  const int fewest = blocks_of(tokens, hopper::most_tokens);
+  const int fewest = blocks_of(tokens, gemm::most_tokens);
   int best = 0;
   int64_t best_cost = 0;
+  constexpr int step = 2 * gemm::token_step;
   for (int tiles = fewest; tiles < fewest + 8; ++tiles) {
-    const int size = blocks_of(blocks_of(tokens, tiles), hopper::token_step) * hopper::token_step;
+    const int size = blocks_of(blocks_of(tokens, tiles), step) * step;
     const int64_t rounds = blocks_of(blocks_of(tokens, size) * output_pairs, clusters);
     // Below some 128 tokens loading takes longer than multiplying.
     const int64_t cost = rounds * (std::max(size, 128) + 8);
@@ -114,9 +118,9 @@ bool aligned_16(const void* pointer) {
 template <typename Rows>
 void start(const Launcher& launch, const LinearParameters& parameters, int clusters) {
   const uint32_t bytes = parameters.shape.ring.shared_bytes();
-  launch.allow_shared(multiply_linear<Rows>, bytes);
-  launch(multiply_linear<Rows>, dim3(static_cast<unsigned>(clusters) * 2),
-         dim3(hopper::block_threads), bytes, parameters);
+  launch.allow_shared(gemm::multiply_linear<Rows>, bytes);
+  launch(gemm::multiply_linear<Rows>, dim3(static_cast<unsigned>(clusters) * 2),
+         dim3(gemm::block_threads), bytes, parameters);
 }
 
 }  // namespace
@@ -134,28 +138,28 @@ bool linear_hopper(const Launcher& launch, const LinearCall& call) {
   shape.tokens = call.tokens;
   shape.outputs = call.outputs;
   shape.inputs = call.inputs;
-  shape.output_pairs = blocks_of(call.outputs, hopper::cluster_outputs);
+  shape.output_pairs = blocks_of(call.outputs, gemm::cluster_outputs);
   shape.tile_tokens = choose_tile_tokens(call.tokens, shape.output_pairs, clusters);
   shape.token_tiles = blocks_of(call.tokens, shape.tile_tokens);
-  shape.ring = RingShape::fit(shape.tile_tokens, launch.device().shared_bytes_per_block);
+  shape.ring = gemm::RingShape::fit(shape.tile_tokens, launch.device().shared_bytes_per_block);
   parameters.out = call.out;
   parameters.out_stride = call.out_stride;
-  if (!encode_matrix(call.weight, call.outputs, call.inputs, call.inputs, hopper::block_outputs,
-                     hopper::step_inputs, &parameters.weight) ||
+  if (!encode_matrix(call.weight, call.outputs, call.inputs, call.inputs, gemm::block_outputs,
+                     gemm::step_inputs, &parameters.weight) ||
       !encode_matrix(call.x, call.tokens, call.inputs, call.x_stride, shape.tile_tokens / 2,
-                     hopper::step_inputs, &parameters.x)) {
+                     gemm::step_inputs, &parameters.x)) {
     return false;
   }
   const int used = std::min(clusters, shape.token_tiles * shape.output_pairs);
   const bool activate = call.activation == Activation::silu;
   if (call.out_f32 && activate) {
-    start<hopper::FloatRows<true>>(launch, parameters, used);
+    start<gemm::FloatRows<true>>(launch, parameters, used);
   } else if (call.out_f32) {
-    start<hopper::FloatRows<false>>(launch, parameters, used);
+    start<gemm::FloatRows<false>>(launch, parameters, used);
   } else if (activate) {
-    start<hopper::PlainRows<true>>(launch, parameters, used);
+    start<gemm::PlainRows<true>>(launch, parameters, used);
   } else {
-    start<hopper::PlainRows<false>>(launch, parameters, used);
+    start<gemm::PlainRows<false>>(launch, parameters, used);
   }
   return true;
 }

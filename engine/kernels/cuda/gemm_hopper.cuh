@@ -2,7 +2,7 @@
 // The persistent wgmma product that linear_hopper and moe_hopper share.
 //
 // It computes sums[output, token] = weight[output] . x[token]: the weights are wgmma's 64 rows, the tokens
-// its 16 to 256 columns, so that a tile wastes at most 15 tokens. Two blocks of a cluster take
+// its 8 to 256 columns, so that a tile wastes few products. Two blocks of a cluster take
 // neighbouring outputs of the same tokens and each loads half of these for both. In a block one warp
 // loads and two warpgroups multiply 64 outputs each; while one stores its sums the other goes on.
 #pragma once
@@ -10,13 +10,15 @@
 #include "engine/kernels/cuda/device.cuh"
 #include "engine/kernels/cuda/hopper.cuh"
 
-namespace minimax::hopper {
+namespace minimax::gemm {
+
+using namespace hopper;
 
 inline constexpr int group_outputs = 64;
 inline constexpr int block_outputs = 2 * group_outputs;
 inline constexpr int cluster_outputs = 2 * block_outputs;
 inline constexpr int most_tokens = 256;
-inline constexpr int token_step = 16;
+inline constexpr int token_step = 8;    // one block of the swizzle
 inline constexpr int step_inputs = 64;  // 128 bytes, the swizzle's width
 inline constexpr int block_threads = 3 * 128;
 inline constexpr int most_stages = 12;
@@ -27,7 +29,7 @@ inline constexpr uint32_t token_row_bytes = step_inputs * sizeof(bfloat16);
 // Sums wait in shared memory, chunk by chunk, to be copied out: [tokens of a chunk][outputs of a group],
 // the rows so far apart that stores of 8 rows meet every bank once.
 inline constexpr uint32_t chunk_bytes = 32 * (group_outputs * sizeof(bfloat16) + 16);
-inline constexpr uint32_t chunk_count = 2;
+inline constexpr uint32_t chunk_count = 3;
 static_assert(chunk_bytes >= 16 * (group_outputs * sizeof(float) + 16));
 
 // How many stages of tiles with so many tokens fit, and the shared memory they take.
@@ -40,7 +42,8 @@ struct RingShape {
   }
   static RingShape fit(int tokens, int shared_bytes) {
     const uint32_t stage = weight_bytes + static_cast<uint32_t>(tokens) * token_row_bytes;
-    const int fitting = static_cast<int>((static_cast<uint32_t>(shared_bytes) - other_bytes()) / stage);
+    const int fitting =
+        static_cast<int>((static_cast<uint32_t>(shared_bytes) - other_bytes()) / stage);
     return {fitting < most_stages ? fitting : most_stages, stage};
   }
   uint32_t shared_bytes() const {
@@ -52,9 +55,10 @@ struct RingShape {
 struct Tile {
   int output;  // first of this block
   int token;   // first row of the tokens' matrix
-  int tokens;  // multiplied, a multiple of token_step
+  int tokens;  // multiplied, a multiple of Work::step_tokens
   int valid;   // of these, stored
   int expert;
+  bool alone;  // the only tile with these weights
 };
 
 // The stages between the loading warp and the warpgroups.
@@ -113,8 +117,7 @@ __device__ __forceinline__ void multiply(Sums& sums, const Ring& ring, Place& pl
   for (int step = 0; step < steps; ++step) {
     barrier_wait(ring.full(place.index), place.parity);
     const uint32_t stage = ring.stage(place.index);
-    const uint64_t weights =
-        tile_descriptor(stage + group * (weight_bytes / 2));
+    const uint64_t weights = tile_descriptor(stage + group * (weight_bytes / 2));
     const uint64_t x = tile_descriptor(stage + weight_bytes);
     products_begin();
 #pragma unroll
@@ -135,35 +138,32 @@ __device__ __forceinline__ void multiply(Sums& sums, const Ring& ring, Place& pl
   ring.release(last);
 }
 
-// sums = weights * tokens over all steps, for as many tokens as the tile has.
+// sums = weights * tokens over all steps, for as many tokens as the tile has: a multiple of `step_tokens`.
+template <int step_tokens, int tokens = step_tokens>
 __device__ __forceinline__ void multiply_tile(Sums& sums, const Ring& ring, Place& place, int steps,
-                                              uint32_t group, int tokens) {
-  switch (tokens / token_step) {
-    case 1: return multiply<16>(sums, ring, place, steps, group);
-    case 2: return multiply<32>(sums, ring, place, steps, group);
-    case 3: return multiply<48>(sums, ring, place, steps, group);
-    case 4: return multiply<64>(sums, ring, place, steps, group);
-    case 5: return multiply<80>(sums, ring, place, steps, group);
-    case 6: return multiply<96>(sums, ring, place, steps, group);
-    case 7: return multiply<112>(sums, ring, place, steps, group);
-    case 8: return multiply<128>(sums, ring, place, steps, group);
-    case 9: return multiply<144>(sums, ring, place, steps, group);
-    case 10: return multiply<160>(sums, ring, place, steps, group);
-    case 11: return multiply<176>(sums, ring, place, steps, group);
-    case 12: return multiply<192>(sums, ring, place, steps, group);
-    case 13: return multiply<208>(sums, ring, place, steps, group);
-    case 14: return multiply<224>(sums, ring, place, steps, group);
-    case 15: return multiply<240>(sums, ring, place, steps, group);
-    default: return multiply<256>(sums, ring, place, steps, group);
+                                              uint32_t group, int tile_tokens) {
+  if constexpr (tokens < most_tokens) {
+    if (tile_tokens > tokens) {
+      multiply_tile<step_tokens, tokens + step_tokens>(sums, ring, place, steps, group,
+                                                       tile_tokens);
+      return;
+    }
   }
+  multiply<tokens>(sums, ring, place, steps, group);
 }
 
-__device__ __forceinline__ uint32_t pack(float low, float high) {
-  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&both);
+// How many of a tile's tokens the block of this rank loads for both.
+__device__ __forceinline__ int loaded_tokens(int tile_tokens, uint32_t rank) {
+  const int blocks = tile_tokens / token_step;
+  return (rank == 0 ? blocks - blocks / 2 : blocks / 2) * token_step;
 }
 
-// Ways to bring a group's sums of 8 tokens into a chunk. sums: this thread's four of these tokens.
+// silu without the exact division: the result is rounded to bf16, or wanted to some bits less than f32 has.
+__device__ __forceinline__ float quick_silu(float x) {
+  return __fdividef(x, 1.0f + __expf(-x));
+}
+
+// Ways to bring a group's sums of chunk_tokens tokens into a chunk. sums: this thread's of those tokens.
 
 // bf16 [tokens, 64 outputs]
 template <bool activate>
@@ -173,7 +173,7 @@ struct PlainRows {
   static constexpr int outputs = group_outputs;
   using Number = bfloat16;
 
-  static __device__ float value(float sum) { return activate ? silu(sum) : sum; }
+  static __device__ float value(float sum) { return activate ? quick_silu(sum) : sum; }
   static __device__ void put(const float* sums, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
     const uint32_t row = lane / 16 * 8 + lane % 8, column = warp * 16 + lane / 8 % 2 * 8;
@@ -183,10 +183,10 @@ struct PlainRows {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float* two = sums + t / 2 + 2 * i;
-        packed[i] = pack(value(two[0]), value(two[1]));
+        packed[i] = pack_bf16(value(two[0]), value(two[1]));
       }
-      store_blocks_transposed(chunk + (static_cast<uint32_t>(t) + row) * pitch + column * 2, packed[0],
-                              packed[1], packed[2], packed[3]);
+      store_blocks_transposed(chunk + (static_cast<uint32_t>(t) + row) * pitch + column * 2,
+                              packed[0], packed[1], packed[2], packed[3]);
     }
   }
 };
@@ -205,9 +205,8 @@ struct FloatRows {
     for (int i = 0; i < chunk_tokens / 2; ++i) {
       const uint32_t row = static_cast<uint32_t>(i / 4 * 8 + i % 2) + lane % 4 * 2;
       const uint32_t column = warp * 16 + static_cast<uint32_t>(i / 2 % 2 * 8) + lane / 4;
-      const float value = activate ? silu(sums[i]) : sums[i];
-      asm volatile("st.shared.f32 [%0], %1;" ::"r"(chunk + row * pitch + column * 4), "f"(value)
-                   : "memory");
+      const float value = activate ? quick_silu(sums[i]) : sums[i];
+      store_number(chunk + row * pitch + column * 4, value);
     }
   }
 };
@@ -222,7 +221,7 @@ struct GatedRows {
   using Number = bfloat16;
 
   static __device__ float value(float first, float second) {
-    return up_first ? silu(second) * first : silu(first) * second;
+    return up_first ? quick_silu(second) * first : quick_silu(first) * second;
   }
   static __device__ void put(const float* sums, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
@@ -230,16 +229,28 @@ struct GatedRows {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const float* four = sums + 4 * i;
-      packed[i] = pack(value(four[0], four[2]), value(four[1], four[3]));
+      packed[i] = pack_bf16(value(four[0], four[2]), value(four[1], four[3]));
     }
     store_blocks_transposed(chunk + lane * pitch + warp * 16, packed[0], packed[1], packed[2],
                             packed[3]);
   }
 };
 
+// Where a group's sums wait, and which of its chunks is next: they take turns from tile to tile too.
+struct Chunks {
+  uint32_t first_at;
+  uint32_t next = 0;
+
+  __device__ uint32_t take() {
+    const uint32_t chunk = first_at + next * chunk_bytes;
+    next = (next + 1) % chunk_count;
+    return chunk;
+  }
+};
+
 // Copies a group's sums out, `columns` numbers for each valid token; row(i): where token i's go.
 template <typename Rows, typename Row>
-__device__ __forceinline__ void store_tile(const Sums& sums, const Ring& ring, uint32_t group,
+__device__ __forceinline__ void store_tile(const Sums& sums, Chunks& chunks, uint32_t group,
                                            int valid, int columns, const Row& row) {
   const int thread = static_cast<int>(threadIdx.x % 128);
   const int barrier = static_cast<int>(1 + group);
@@ -247,8 +258,7 @@ __device__ __forceinline__ void store_tile(const Sums& sums, const Ring& ring, u
 #pragma unroll
   for (int first = 0; first < most_tokens; first += Rows::chunk_tokens) {
     if (first >= valid) break;
-    const uint32_t turn = static_cast<uint32_t>(first / Rows::chunk_tokens) % chunk_count;
-    const uint32_t chunk = ring.chunks_at + (group * chunk_count + turn) * chunk_bytes;
+    const uint32_t chunk = chunks.take();
     const bool copies = thread < Rows::chunk_tokens;
     if (copies) store_wait_read<chunk_count - 1>();
     named_barrier(barrier, 128);
@@ -267,8 +277,9 @@ __device__ __forceinline__ void store_tile(const Sums& sums, const Ring& ring, u
 //   int steps() const                                   steps of step_inputs
 //   bool find(int index, Tile&)                         ascending indices; false: no more
 //   void load_weights(const Tile&, int step, uint32_t to, uint32_t barrier) const
-//   const CUtensorMap* token_map(const Tile&) const     boxes of half the tile's tokens
-//   void store(const Sums&, const Ring&, const Tile&, uint32_t group) const
+//   const CUtensorMap* token_map(int rows) const        boxes of so many tokens
+//   static constexpr int step_tokens                    what tiles' tokens are multiples of
+//   void store(const Sums&, Chunks&, const Tile&, uint32_t group) const
 //   static constexpr bool weights_are_known             find() needs no inputs
 template <typename Work>
 __device__ __forceinline__ void run(Work& work, const Ring& ring) {
@@ -282,11 +293,13 @@ __device__ __forceinline__ void run(Work& work, const Ring& ring) {
       Place place;
       Tile tile;
       const auto load_tokens = [&](const Tile& of, int step, int stage) {
-        const int half = of.tokens / 2;
-        const uint32_t offset = weight_bytes + rank * static_cast<uint32_t>(half) * token_row_bytes;
-        load_2d_multicast(ring.stage(stage) + offset, work.token_map(of), ring.full(stage),
-                          step * step_inputs, of.token + static_cast<int>(rank) * half, 3,
-                          keep_long);
+        const int rows = loaded_tokens(of.tokens, rank);
+        if (rows == 0) return;
+        const int first = rank == 0 ? 0 : of.tokens - rows;
+        const uint32_t to =
+            ring.stage(stage) + weight_bytes + static_cast<uint32_t>(first) * token_row_bytes;
+        load_2d_multicast(to, work.token_map(rows), ring.full(stage), step * step_inputs,
+                          of.token + first, 3);
       };
       const auto load_weights = [&](const Tile& of, int step, int stage) {
         barrier_expect(ring.full(stage),
@@ -306,7 +319,7 @@ __device__ __forceinline__ void run(Work& work, const Ring& ring) {
           if (ahead > 0) {
             --ahead;
           } else {
-            barrier_wait_cluster(ring.empty(place.index), place.parity ^ 1);
+            barrier_wait(ring.empty(place.index), place.parity ^ 1);
             load_weights(tile, step, place.index);
           }
           load_tokens(tile, step, place.index);
@@ -320,12 +333,13 @@ __device__ __forceinline__ void run(Work& work, const Ring& ring) {
     take_registers<232>();
     wait_for_inputs();
     const uint32_t group = role - 1;
+    Chunks chunks{ring.chunks_at + group * chunk_count * chunk_bytes};
     Place place;
     Tile tile;
     Sums sums;
     for (int index = cluster; work.find(index, tile); index += clusters) {
-      multiply_tile(sums, ring, place, steps, group, tile.tokens);
-      work.store(sums, ring, tile, group);
+      multiply_tile<Work::step_tokens>(sums, ring, place, steps, group, tile.tokens);
+      work.store(sums, chunks, tile, group);
     }
     store_wait<0>();
     __syncwarp();
@@ -334,4 +348,4 @@ __device__ __forceinline__ void run(Work& work, const Ring& ring) {
   cluster_sync();
 }
 
-}  // namespace minimax::hopper
+}  // namespace minimax::gemm

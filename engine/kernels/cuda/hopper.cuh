@@ -9,11 +9,16 @@
 
 #include <cstdint>
 
-namespace minimax::hopper {
+#include "engine/kernels/cuda/warp_mma.cuh"
 
-__device__ __forceinline__ uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
+// A kernel's blocks come in clusters of two. For devices that have none its body is empty.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define MINIMAX_CLUSTER_OF_TWO
+#else
+#define MINIMAX_CLUSTER_OF_TWO __cluster_dims__(2, 1, 1)
+#endif
+
+namespace minimax::hopper {
 
 // Barriers (mbarrier), given by their shared address. A wait names the parity of the phase it waits
 // for: 0 for a fresh barrier's first phase; waiting for parity 1 passes at once on a fresh barrier.
@@ -28,12 +33,13 @@ __device__ __forceinline__ void fence_barrier_init() {
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-// The barrier at the same place in block `rank` of the cluster.
+// The barrier at the same place in block `rank` of the cluster. Orders reads that are over (by wgmma, after
+// its wait), not writes: a release for the whole cluster would cost a memory barrier of the device.
 __device__ __forceinline__ void barrier_arrive_at(uint32_t barrier, uint32_t rank) {
   asm volatile(
       "{\n .reg .b32 remote;\n"
       " mapa.shared::cluster.u32 remote, %0, %1;\n"
-      " mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+      " mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
       "r"(rank)
       : "memory");
 }
@@ -57,20 +63,6 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) 
   while (!barrier_try(barrier, parity)) {
   }
 }
-// As barrier_wait, where other blocks of the cluster arrive.
-__device__ __forceinline__ void barrier_wait_cluster(uint32_t barrier, uint32_t parity) {
-  uint32_t done = 0;
-  while (done == 0) {
-    asm volatile(
-        "{\n .reg .pred p;\n"
-        " mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
-        " selp.u32 %0, 1, 0, p;\n}"
-        : "=r"(done)
-        : "r"(barrier), "r"(parity)
-        : "memory");
-  }
-}
-
 // Barrier number `name` (1 .. 15; 0 is __syncthreads) among `threads` threads.
 __device__ __forceinline__ void named_barrier(int name, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(threads) : "memory");
@@ -108,24 +100,24 @@ inline constexpr uint64_t keep_long = 0x14F0000000000000ull;
 __device__ __forceinline__ void prefetch_map(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
-__device__ __forceinline__ void load_2d(uint32_t to, const void* map, uint32_t barrier, int x, int y,
-                                        uint64_t keep = keep_normal) {
+__device__ __forceinline__ void load_2d(uint32_t to, const void* map, uint32_t barrier, int x,
+                                        int y, uint64_t keep = keep_normal) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
       " [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
       "l"(map), "r"(barrier), "r"(x), "r"(y), "l"(keep)
       : "memory");
 }
-__device__ __forceinline__ void load_3d(uint32_t to, const void* map, uint32_t barrier, int x, int y,
-                                        int z, uint64_t keep = keep_normal) {
+__device__ __forceinline__ void load_3d(uint32_t to, const void* map, uint32_t barrier, int x,
+                                        int y, int z, uint64_t keep = keep_normal) {
   asm volatile(
       "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
       " [%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(to),
       "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "l"(keep)
       : "memory");
 }
-__device__ __forceinline__ void load_4d(uint32_t to, const void* map, uint32_t barrier, int x, int y,
-                                        int z, int w, uint64_t keep = keep_normal) {
+__device__ __forceinline__ void load_4d(uint32_t to, const void* map, uint32_t barrier, int x,
+                                        int y, int z, int w, uint64_t keep = keep_normal) {
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
       " [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(to),
@@ -147,8 +139,8 @@ __device__ __forceinline__ void load_2d_multicast(uint32_t to, const void* map, 
 __device__ __forceinline__ void load_bytes(uint32_t to, const void* from, uint32_t bytes,
                                            uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          to),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
       "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
 }
@@ -156,16 +148,16 @@ __device__ __forceinline__ void load_bytes(uint32_t to, const void* from, uint32
 // Copies out of shared memory, in groups that a thread commits and waits for.
 
 __device__ __forceinline__ void store_2d(const void* map, uint32_t from, int x, int y) {
-  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(
-                   map),
-               "r"(from), "r"(x), "r"(y)
-               : "memory");
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
+      "r"(from), "r"(x), "r"(y)
+      : "memory");
 }
 __device__ __forceinline__ void store_3d(const void* map, uint32_t from, int x, int y, int z) {
-  asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(
-                   map),
-               "r"(from), "r"(x), "r"(y), "r"(z)
-               : "memory");
+  asm volatile(
+      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(map),
+      "r"(from), "r"(x), "r"(y), "r"(z)
+      : "memory");
 }
 __device__ __forceinline__ void store_bytes(void* to, uint32_t from, uint32_t bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(from),
@@ -190,8 +182,8 @@ __device__ __forceinline__ void store_wait() {
 // shared memory: lane l gives the address of row l % 8 of block l / 8. Transposed: of column l % 8.
 __device__ __forceinline__ void store_blocks(uint32_t row, uint32_t r0, uint32_t r1, uint32_t r2,
                                              uint32_t r3) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row), "r"(r0),
-               "r"(r1), "r"(r2), "r"(r3)
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(r0), "r"(r1), "r"(r2), "r"(r3)
                : "memory");
 }
 __device__ __forceinline__ void store_blocks_transposed(uint32_t row, uint32_t r0, uint32_t r1,
@@ -199,6 +191,10 @@ __device__ __forceinline__ void store_blocks_transposed(uint32_t row, uint32_t r
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
                "r"(r0), "r"(r1), "r"(r2), "r"(r3)
                : "memory");
+}
+
+__device__ __forceinline__ void store_number(uint32_t to, float number) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(number) : "memory");
 }
 
 // Registers per thread of this warpgroup from here on.
@@ -278,22 +274,38 @@ __device__ __forceinline__ void pin(float (&sums)[count]) {
   MINIMAX_REGISTERS_56 ", %56, %57, %58, %59"
 #define MINIMAX_REGISTERS_64 \
   MINIMAX_REGISTERS_60 ", %60, %61, %62, %63"
+#define MINIMAX_REGISTERS_68 \
+  MINIMAX_REGISTERS_64 ", %64, %65, %66, %67"
 #define MINIMAX_REGISTERS_72 \
-  MINIMAX_REGISTERS_64 ", %64, %65, %66, %67, %68, %69, %70, %71"
+  MINIMAX_REGISTERS_68 ", %68, %69, %70, %71"
+#define MINIMAX_REGISTERS_76 \
+  MINIMAX_REGISTERS_72 ", %72, %73, %74, %75"
 #define MINIMAX_REGISTERS_80 \
-  MINIMAX_REGISTERS_72 ", %72, %73, %74, %75, %76, %77, %78, %79"
+  MINIMAX_REGISTERS_76 ", %76, %77, %78, %79"
+#define MINIMAX_REGISTERS_84 \
+  MINIMAX_REGISTERS_80 ", %80, %81, %82, %83"
 #define MINIMAX_REGISTERS_88 \
-  MINIMAX_REGISTERS_80 ", %80, %81, %82, %83, %84, %85, %86, %87"
+  MINIMAX_REGISTERS_84 ", %84, %85, %86, %87"
+#define MINIMAX_REGISTERS_92 \
+  MINIMAX_REGISTERS_88 ", %88, %89, %90, %91"
 #define MINIMAX_REGISTERS_96 \
-  MINIMAX_REGISTERS_88 ", %88, %89, %90, %91, %92, %93, %94, %95"
+  MINIMAX_REGISTERS_92 ", %92, %93, %94, %95"
+#define MINIMAX_REGISTERS_100 \
+  MINIMAX_REGISTERS_96 ", %96, %97, %98, %99"
 #define MINIMAX_REGISTERS_104 \
-  MINIMAX_REGISTERS_96 ", %96, %97, %98, %99, %100, %101, %102, %103"
+  MINIMAX_REGISTERS_100 ", %100, %101, %102, %103"
+#define MINIMAX_REGISTERS_108 \
+  MINIMAX_REGISTERS_104 ", %104, %105, %106, %107"
 #define MINIMAX_REGISTERS_112 \
-  MINIMAX_REGISTERS_104 ", %104, %105, %106, %107, %108, %109, %110, %111"
+  MINIMAX_REGISTERS_108 ", %108, %109, %110, %111"
+#define MINIMAX_REGISTERS_116 \
+  MINIMAX_REGISTERS_112 ", %112, %113, %114, %115"
 #define MINIMAX_REGISTERS_120 \
-  MINIMAX_REGISTERS_112 ", %112, %113, %114, %115, %116, %117, %118, %119"
+  MINIMAX_REGISTERS_116 ", %116, %117, %118, %119"
+#define MINIMAX_REGISTERS_124 \
+  MINIMAX_REGISTERS_120 ", %120, %121, %122, %123"
 #define MINIMAX_REGISTERS_128 \
-  MINIMAX_REGISTERS_120 ", %120, %121, %122, %123, %124, %125, %126, %127"
+  MINIMAX_REGISTERS_124 ", %124, %125, %126, %127"
 #define MINIMAX_SUMS_4 MINIMAX_SUMS_AT(0)
 #define MINIMAX_SUMS_8 MINIMAX_SUMS_4, MINIMAX_SUMS_AT(4)
 #define MINIMAX_SUMS_12 MINIMAX_SUMS_8, MINIMAX_SUMS_AT(8)
@@ -310,14 +322,22 @@ __device__ __forceinline__ void pin(float (&sums)[count]) {
 #define MINIMAX_SUMS_56 MINIMAX_SUMS_52, MINIMAX_SUMS_AT(52)
 #define MINIMAX_SUMS_60 MINIMAX_SUMS_56, MINIMAX_SUMS_AT(56)
 #define MINIMAX_SUMS_64 MINIMAX_SUMS_60, MINIMAX_SUMS_AT(60)
-#define MINIMAX_SUMS_72 MINIMAX_SUMS_64, MINIMAX_SUMS_AT(64), MINIMAX_SUMS_AT(68)
-#define MINIMAX_SUMS_80 MINIMAX_SUMS_72, MINIMAX_SUMS_AT(72), MINIMAX_SUMS_AT(76)
-#define MINIMAX_SUMS_88 MINIMAX_SUMS_80, MINIMAX_SUMS_AT(80), MINIMAX_SUMS_AT(84)
-#define MINIMAX_SUMS_96 MINIMAX_SUMS_88, MINIMAX_SUMS_AT(88), MINIMAX_SUMS_AT(92)
-#define MINIMAX_SUMS_104 MINIMAX_SUMS_96, MINIMAX_SUMS_AT(96), MINIMAX_SUMS_AT(100)
-#define MINIMAX_SUMS_112 MINIMAX_SUMS_104, MINIMAX_SUMS_AT(104), MINIMAX_SUMS_AT(108)
-#define MINIMAX_SUMS_120 MINIMAX_SUMS_112, MINIMAX_SUMS_AT(112), MINIMAX_SUMS_AT(116)
-#define MINIMAX_SUMS_128 MINIMAX_SUMS_120, MINIMAX_SUMS_AT(120), MINIMAX_SUMS_AT(124)
+#define MINIMAX_SUMS_68 MINIMAX_SUMS_64, MINIMAX_SUMS_AT(64)
+#define MINIMAX_SUMS_72 MINIMAX_SUMS_68, MINIMAX_SUMS_AT(68)
+#define MINIMAX_SUMS_76 MINIMAX_SUMS_72, MINIMAX_SUMS_AT(72)
+#define MINIMAX_SUMS_80 MINIMAX_SUMS_76, MINIMAX_SUMS_AT(76)
+#define MINIMAX_SUMS_84 MINIMAX_SUMS_80, MINIMAX_SUMS_AT(80)
+#define MINIMAX_SUMS_88 MINIMAX_SUMS_84, MINIMAX_SUMS_AT(84)
+#define MINIMAX_SUMS_92 MINIMAX_SUMS_88, MINIMAX_SUMS_AT(88)
+#define MINIMAX_SUMS_96 MINIMAX_SUMS_92, MINIMAX_SUMS_AT(92)
+#define MINIMAX_SUMS_100 MINIMAX_SUMS_96, MINIMAX_SUMS_AT(96)
+#define MINIMAX_SUMS_104 MINIMAX_SUMS_100, MINIMAX_SUMS_AT(100)
+#define MINIMAX_SUMS_108 MINIMAX_SUMS_104, MINIMAX_SUMS_AT(104)
+#define MINIMAX_SUMS_112 MINIMAX_SUMS_108, MINIMAX_SUMS_AT(108)
+#define MINIMAX_SUMS_116 MINIMAX_SUMS_112, MINIMAX_SUMS_AT(112)
+#define MINIMAX_SUMS_120 MINIMAX_SUMS_116, MINIMAX_SUMS_AT(116)
+#define MINIMAX_SUMS_124 MINIMAX_SUMS_120, MINIMAX_SUMS_AT(120)
+#define MINIMAX_SUMS_128 MINIMAX_SUMS_124, MINIMAX_SUMS_AT(124)
 // clang-format on
 
 // sums [64, N] (+)= a [64, 16] * b [N, 16]^T by a warpgroup, bf16 to f32; the first N / 2 sums are used.
@@ -328,31 +348,34 @@ __device__ __forceinline__ void pin(float (&sums)[count]) {
 template <int N>
 struct Product;
 
-#define MINIMAX_WGMMA(N, count, p0, p1, p2, p3, p4, p5, p6)                                         \
-  template <>                                                                                       \
-  struct Product<N> {                                                                               \
-    template <int transpose_a = 0, int transpose_b = 0, int sums_count>                             \
-    static __device__ __forceinline__ void shared(float (&sums)[sums_count], uint64_t a, uint64_t b, \
-                                                  int keep) {                                       \
-      static_assert(sums_count >= count);                                                           \
-      asm volatile("{\n .reg .pred p;\n setp.ne.b32 p, " p2 ", 0;\n"                                 \
-                   " wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {"                     \
-                   MINIMAX_REGISTERS_##count "}, " p0 ", " p1 ", p, 1, 1, " p3 ", " p4 ";\n}"         \
-                   : MINIMAX_SUMS_##count                                                           \
-                   : "l"(a), "l"(b), "r"(keep), "n"(transpose_a), "n"(transpose_b));                \
-    }                                                                                               \
-    template <int transpose_b = 0, int sums_count>                                                  \
-    static __device__ __forceinline__ void registers(float (&sums)[sums_count],                     \
-                                                     const uint32_t (&a)[4], uint64_t b, int keep) { \
-      static_assert(sums_count >= count);                                                           \
-      asm volatile("{\n .reg .pred p;\n setp.ne.b32 p, " p5 ", 0;\n"                                 \
-                   " wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {"                     \
-                   MINIMAX_REGISTERS_##count "}, {" p0 ", " p1 ", " p2 ", " p3 "}, " p4              \
-                   ", p, 1, 1, " p6 ";\n}"                                                          \
-                   : MINIMAX_SUMS_##count                                                           \
-                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(keep),                 \
-                     "n"(transpose_b));                                                             \
-    }                                                                                               \
+#define MINIMAX_WGMMA(N, count, p0, p1, p2, p3, p4, p5, p6)                                        \
+  template <>                                                                                      \
+  struct Product<N> {                                                                              \
+    template <int transpose_a = 0, int transpose_b = 0, int sums_count>                            \
+    static __device__ __forceinline__ void shared(float (&sums)[sums_count], uint64_t a,           \
+                                                  uint64_t b, int keep) {                          \
+      static_assert(sums_count >= count);                                                          \
+      asm volatile("{\n .reg .pred p;\n setp.ne.b32 p, " p2                                        \
+                   ", 0;\n"                                                                        \
+                   " wgmma.mma_async.sync.aligned.m64n" #N                                         \
+                   "k16.f32.bf16.bf16 {" MINIMAX_REGISTERS_##count "}, " p0 ", " p1                \
+                                                                   ", p, 1, 1, " p3 ", " p4 ";\n}" \
+                   : MINIMAX_SUMS_##count                                                          \
+                   : "l"(a), "l"(b), "r"(keep), "n"(transpose_a), "n"(transpose_b));               \
+    }                                                                                              \
+    template <int transpose_b = 0, int sums_count>                                                 \
+    static __device__ __forceinline__ void registers(float (&sums)[sums_count],                    \
+                                                     const uint32_t (&a)[4], uint64_t b,           \
+                                                     int keep) {                                   \
+      static_assert(sums_count >= count);                                                          \
+      asm volatile(                                                                                \
+          "{\n .reg .pred p;\n setp.ne.b32 p, " p5                                                 \
+          ", 0;\n"                                                                                 \
+          " wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" MINIMAX_REGISTERS_##count  \
+          "}, {" p0 ", " p1 ", " p2 ", " p3 "}, " p4 ", p, 1, 1, " p6 ";\n}"                       \
+          : MINIMAX_SUMS_##count                                                                   \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(keep), "n"(transpose_b));      \
+    }                                                                                              \
   };
 
 // clang-format off
@@ -372,13 +395,21 @@ MINIMAX_WGMMA(104, 52, "%52", "%53", "%54", "%55", "%56", "%57", "%58")
 MINIMAX_WGMMA(112, 56, "%56", "%57", "%58", "%59", "%60", "%61", "%62")
 MINIMAX_WGMMA(120, 60, "%60", "%61", "%62", "%63", "%64", "%65", "%66")
 MINIMAX_WGMMA(128, 64, "%64", "%65", "%66", "%67", "%68", "%69", "%70")
+MINIMAX_WGMMA(136, 68, "%68", "%69", "%70", "%71", "%72", "%73", "%74")
 MINIMAX_WGMMA(144, 72, "%72", "%73", "%74", "%75", "%76", "%77", "%78")
+MINIMAX_WGMMA(152, 76, "%76", "%77", "%78", "%79", "%80", "%81", "%82")
 MINIMAX_WGMMA(160, 80, "%80", "%81", "%82", "%83", "%84", "%85", "%86")
+MINIMAX_WGMMA(168, 84, "%84", "%85", "%86", "%87", "%88", "%89", "%90")
 MINIMAX_WGMMA(176, 88, "%88", "%89", "%90", "%91", "%92", "%93", "%94")
+MINIMAX_WGMMA(184, 92, "%92", "%93", "%94", "%95", "%96", "%97", "%98")
 MINIMAX_WGMMA(192, 96, "%96", "%97", "%98", "%99", "%100", "%101", "%102")
+MINIMAX_WGMMA(200, 100, "%100", "%101", "%102", "%103", "%104", "%105", "%106")
 MINIMAX_WGMMA(208, 104, "%104", "%105", "%106", "%107", "%108", "%109", "%110")
+MINIMAX_WGMMA(216, 108, "%108", "%109", "%110", "%111", "%112", "%113", "%114")
 MINIMAX_WGMMA(224, 112, "%112", "%113", "%114", "%115", "%116", "%117", "%118")
+MINIMAX_WGMMA(232, 116, "%116", "%117", "%118", "%119", "%120", "%121", "%122")
 MINIMAX_WGMMA(240, 120, "%120", "%121", "%122", "%123", "%124", "%125", "%126")
+MINIMAX_WGMMA(248, 124, "%124", "%125", "%126", "%127", "%128", "%129", "%130")
 MINIMAX_WGMMA(256, 128, "%128", "%129", "%130", "%131", "%132", "%133", "%134")
 // clang-format on
 

@@ -29,4 +29,12 @@ __device__ __forceinline__ float lightning_decay(float slope, int64_t steps) {
   return expf(-slope * static_cast<float>(steps));
 }
 
+// The two numbers of a pair of bf16.
+__device__ __forceinline__ float low_half(uint32_t pair) {
+  return __uint_as_float(pair << 16);
+}
+__device__ __forceinline__ float high_half(uint32_t pair) {
+  return __uint_as_float(pair & 0xffff0000u);
+}
+
 }  // namespace minimax

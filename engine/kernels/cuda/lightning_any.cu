@@ -134,12 +134,12 @@ __device__ void fold(const Slice& slice, int width) {
 
 // Block (sequence, head, slice of value columns).
 __global__ void __launch_bounds__(warps * 32) lightning_any_kernel(LightningCall call) {
-  extern __shared__ float memory[];
+  extern __shared__ __align__(16) unsigned char bytes[];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, width = call.width;
   const int head = blockIdx.y, column = blockIdx.z * slice_columns + lane;
 
   Slice slice{};
-  slice.state = memory;
+  slice.state = reinterpret_cast<float*>(bytes);
   slice.values = slice.state + width * slice_columns;
   slice.scores = slice.values + block_tokens * slice_columns;
   slice.q = reinterpret_cast<bfloat16*>(slice.scores + block_tokens * block_tokens);

@@ -6,6 +6,7 @@
 #include "engine/kernels/cuda/attention.h"
 #include "engine/kernels/cuda/lightning.cuh"
 #include "engine/kernels/cuda/lightning_instructions.cuh"
+#include "engine/kernels/cuda/warp_mma.cuh"
 
 namespace minimax {
 namespace {
@@ -41,7 +42,7 @@ struct Slice {
   const int group = static_cast<int>(threadIdx.x) / quads;
   const int64_t end = sequence.position + sequence.row_count;
   const int log_rows = static_cast<int>(sequence.log_rows);
-  const int committed_row = static_cast<int>(sequence.committed % sequence.log_rows);
+  const int committed_row = log_row_of(sequence.committed);
   const float slope;
   float4 state[group_rows];
 
@@ -64,11 +65,18 @@ struct Slice {
     return call.qkv + ((row * call.heads + head) * 3 + which) * width;
   }
 
-  // The row of a token of the log, which is committed + `since`.
-  __device__ int log_row(int64_t since) const {
-    int64_t row = committed_row + since;
-    while (row >= log_rows) row -= log_rows;
-    return static_cast<int>(row);
+  // token % log_rows
+  __device__ int log_row_of(int64_t token) const {
+    return static_cast<int>(static_cast<uint32_t>(token) %
+                            static_cast<uint32_t>(sequence.log_rows));
+  }
+
+  // Keys (1) or values (2) of any token since the committed state: old ones lie in the log.
+  __device__ const bfloat16* token_row(int64_t token, int which) const {
+    if (token >= sequence.position) return row_of(token, which);
+    const int row = committed_row + static_cast<int>(token - sequence.committed);
+    return (which == 1 ? memory.keys : memory.values) +
+           (row < log_rows ? row : row - log_rows) * width;
   }
 
   __device__ void load_state() {
@@ -78,26 +86,19 @@ struct Slice {
     }
   }
 
-  // Starts to copy tokens [from, to) of the chunk that begins at `first`: the old ones lie in the log.
+  // Starts to copy tokens [from, to) of the chunk that begins at `first`.
   __device__ void copy_tokens(int64_t first, int64_t from, int64_t to) {
     constexpr int key_pieces = width / 8, value_pieces = columns / 8;
     const int begin = static_cast<int>(from - first), count = static_cast<int>(to - first);
-    const int64_t since = first - sequence.committed;
-    for (int j = begin + threadIdx.x / key_pieces; j < count; j += threads / key_pieces) {
-      const int column = threadIdx.x % key_pieces * 8;
-      const int64_t token = first + j;
-      copy_16(&shared.keys[j][column],
-              (token < sequence.position ? memory.keys + log_row(since + j) * width
-                                         : row_of(token, 1)) +
-                  column);
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int j = begin + thread / key_pieces; j < count; j += threads / key_pieces) {
+      const int column = thread % key_pieces * 8;
+      copy_16(shared_address(&shared.keys[j][column]), token_row(first + j, 1) + column, true);
     }
-    for (int j = begin + threadIdx.x / value_pieces; j < count; j += threads / value_pieces) {
-      const int column = threadIdx.x % value_pieces * 8;
-      const int64_t token = first + j;
-      copy_16(&shared.values[j][column],
-              (token < sequence.position ? memory.values + log_row(since + j) * width
-                                         : row_of(token, 2)) +
-                  first_column + column);
+    for (int j = begin + thread / value_pieces; j < count; j += threads / value_pieces) {
+      const int column = thread % value_pieces * 8;
+      copy_16(shared_address(&shared.values[j][column]),
+              token_row(first + j, 2) + first_column + column, true);
     }
   }
 
@@ -111,7 +112,7 @@ struct Slice {
     __syncthreads();
     copy_tokens(first, first, chunk_end(first));
     end_copy_group();
-    copies_done<0>();
+    wait_for_copies<0>();
     __syncthreads();
     present = first;
   }
@@ -155,30 +156,43 @@ struct Slice {
     const uint32_t words[] = {packed.x, packed.y, packed.z, packed.w};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      x[2 * i] = __uint_as_float(words[i] << 16);
-      x[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+      x[2 * i] = low_half(words[i]);
+      x[2 * i + 1] = high_half(words[i]);
     }
   }
 
-  // weights[i, j] = exp(-slope (i - j)) q_i . k_j, 0 for later tokens; 16 threads a token.
+  // weights[i, j] = exp(-slope (i - j)) q_i . k_j, 0 for later tokens. A warp takes pairs of tokens, 16
+  // threads a token: several pairs at a time where the registers allow it.
   __device__ void weigh(int64_t first, int first_row) const {
+    constexpr int pairs = rows == 1 ? 4 : 1;
     const int lane = threadIdx.x % 32, place = lane % 16, half = lane / 16;
     const int count = static_cast<int>(chunk_end(first) - first);
-    for (int pair = threadIdx.x / 32 * 2; pair < count; pair += threads / 16) {
-      const int j = pair + half;
-      float key[8] = {};
-      if (j < count) widen(*reinterpret_cast<const uint4*>(&shared.keys[j][8 * place]), key);
+    for (int begin = threadIdx.x / 32 * 2 * pairs; begin < count; begin += threads / 16 * pairs) {
+      float keys[pairs][8];
+#pragma unroll
+      for (int p = 0; p < pairs;
+           ++p) {  // behind the last lie stale numbers, whose sums are dropped
+        widen(*reinterpret_cast<const uint4*>(&shared.keys[begin + 2 * p + half][8 * place]),
+              keys[p]);
+      }
 #pragma unroll
       for (int i = 0; i < rows; ++i) {
         const float4 a = *reinterpret_cast<const float4*>(&shared.queries[i][8 * place]);
         const float4 b = *reinterpret_cast<const float4*>(&shared.queries[i][8 * place + 4]);
-        float sum = a.x * key[0] + a.y * key[1] + a.z * key[2] + a.w * key[3] + b.x * key[4] +
-                    b.y * key[5] + b.z * key[6] + b.w * key[7];
 #pragma unroll
-        for (int lanes = 8; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
-        const int64_t steps = sequence.position + first_row + i - (first + j);
-        if (place == i && j < count) {
-          shared.weights[i][j] = steps >= 0 ? lightning_decay(slope, steps) * sum : 0.0f;
+        for (int p = 0; p < pairs; ++p) {
+          const float* k = keys[p];
+          float sum = a.x * k[0] + a.y * k[1] + a.z * k[2] + a.w * k[3] + b.x * k[4] + b.y * k[5] +
+                      b.z * k[6] + b.w * k[7];
+#pragma unroll
+          for (int lanes = 8; lanes > 0; lanes /= 2) {
+            sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+          }
+          const int j = begin + 2 * p + half;
+          const int64_t steps = sequence.position + first_row + i - (first + j);
+          if (place == p && j < count) {
+            shared.weights[i][j] = steps >= 0 ? lightning_decay(slope, steps) * sum : 0.0f;
+          }
         }
       }
     }
@@ -186,8 +200,7 @@ struct Slice {
 
   __device__ float4 value(int j) const {
     const uint2 packed = *reinterpret_cast<const uint2*>(&shared.values[j][4 * quad]);
-    return {__uint_as_float(packed.x << 16), __uint_as_float(packed.x & 0xffff0000u),
-            __uint_as_float(packed.y << 16), __uint_as_float(packed.y & 0xffff0000u)};
+    return {low_half(packed.x), high_half(packed.x), low_half(packed.y), high_half(packed.y)};
   }
 
   // sums[i] += weights[i, j] v_j over every eighth token.
@@ -261,21 +274,20 @@ struct Slice {
          token += threads / (2 * pieces)) {
       const int which = threadIdx.x / pieces % 2;
       const int column = first_column + threadIdx.x % pieces * 8;
-      bfloat16* row =
-          (which == 0 ? memory.keys : memory.values) + log_row(token - sequence.committed) * width;
+      bfloat16* row = (which == 0 ? memory.keys : memory.values) + log_row_of(token) * width;
       *reinterpret_cast<uint4*>(row + column) =
           *reinterpret_cast<const uint4*>(row_of(token, 1 + which) + column);
     }
   }
 };
 
-// Block (slice of value columns, head, sequence). The sequences, the states and the logs were last written
-// before the kernel that this one follows: they are read before it has ended.
+// Block (slice of value columns, head, sequence). What the sequences are, their states and their logs were
+// written before this step: they are read while the kernel before this one may still run.
 template <int columns, int rows>
 __global__ void MINIMAX_CLUSTER(width / columns)
     __launch_bounds__(2 * columns, rows > 4 ? 128 / columns : 256 / columns)
         lightning_few_kernel(const __grid_constant__ LightningCall call) {
-  extern __shared__ uint4 bytes[];
+  extern __shared__ __align__(16) unsigned char bytes[];
   auto& shared = *reinterpret_cast<Memory<columns, rows>*>(bytes);
   let_next_start();
   Slice<columns, rows> slice(call, shared, blockIdx.z, blockIdx.y, blockIdx.x);
@@ -284,14 +296,14 @@ __global__ void MINIMAX_CLUSTER(width / columns)
   const int64_t present_end = slice.chunk_end(first);
   const int64_t old_end = min(sequence.position, present_end);
 
-  slice.copy_tokens(first, first, old_end);
   slice.load_state();
+  slice.copy_tokens(first, first, old_end);
 
   wait_for_inputs();
   slice.copy_tokens(first, old_end, present_end);
   end_copy_group();
   slice.load_queries(0);
-  copies_done<0>();
+  wait_for_copies<0>();
   __syncthreads();
 
   int64_t present = first;

@@ -8,20 +8,20 @@
 namespace minimax {
 namespace {
 
-// A block's share of the outputs, in jobs of up to Rows of them. Shares are units of 8 outputs.
+// A block's share of the outputs, in jobs of up to Rows of them.
 template <int Rows>
 struct LinearWork {
   const LinearCall& call;
-  int first, last;  // outputs of this block
+  Stretch units;  // of 8 outputs
 
   struct Job {
     int output, rows, tokens;
   };
-  __device__ int jobs() const { return (last - first + Rows - 1) / Rows; }
+  __device__ int jobs() const { return ceiling(units.size(), Rows / 8); }
   __device__ int inputs() const { return call.inputs; }
   __device__ Job job(int i) const {
-    const int output = first + i * Rows;
-    return {output, min(Rows, last - output), call.tokens};
+    const Stretch part = units.part(i, jobs());
+    return {8 * part.first, min(8 * part.last, call.outputs) - 8 * part.first, call.tokens};
   }
   __device__ const bfloat16* weight_row(const Job& job, int row) const {
     return call.weight + static_cast<int64_t>(job.output + row) * call.inputs;
@@ -51,13 +51,12 @@ struct LinearWork {
 template <typename Stream>
 __global__ void __launch_bounds__(Stream::threads, 1)
     linear_stream(const __grid_constant__ LinearCall call) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(128) unsigned char shared[];
   let_next_start();
-  const int64_t units = (call.outputs + 7) / 8, block = blockIdx.x, blocks = gridDim.x;
-  const int first = static_cast<int>(8 * (units * block / blocks));
-  const int last = min(call.outputs, static_cast<int>(8 * (units * (block + 1) / blocks)));
-  const LinearWork<Stream::rows> work{call, first, last};
-  Stream::template run<true>(work, memory, call.tokens);
+  const Stretch units{0, ceiling(call.outputs, 8)};
+  const LinearWork<Stream::rows> work{
+      call, units.part(static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x))};
+  Stream::template run<true>(work, shared, call.tokens);
 }
 
 template <typename Stream>
@@ -80,6 +79,8 @@ void launch_tiles(const Launcher& launch, const LinearCall& call) {
     launch_stream<WeightStream<16, 512, TokenTiles, 4>>(launch, call);
   } else if (units <= 4) {
     launch_stream<WeightStream<32, 256, TokenTiles, 4>>(launch, call);
+  } else if (units <= 6) {
+    launch_stream<WeightStream<48, 128, TokenTiles, 6>>(launch, call);
   } else {
     launch_stream<WeightStream<64, 128, TokenTiles, 5>>(launch, call);
   }

@@ -8,17 +8,21 @@
 namespace minimax {
 namespace {
 
-// A block takes rows blockIdx.x, + gridDim.x, ... and keeps a row in registers: each thread has
-// `Vectors` times 8 neighbouring numbers.
-template <int Vectors>
-__global__ void __launch_bounds__(1024) norm_vectors(NormCall call) {
+// What stands beside x: nothing, the branch to add, or the gate.
+enum class Beside { nothing, branch, gate };
+
+// A block takes rows blockIdx.x, + gridDim.x, ... and keeps a row in registers: `Vectors` times 8
+// neighbouring numbers a thread. The next row is on its way while this one is summed.
+template <int Vectors, int MostThreads, Beside Kind>
+__global__ void __launch_bounds__(MostThreads, 1024 / MostThreads) norm_vectors(NormCall call) {
   __shared__ float scratch[2][32];
   let_next_start();
   const int vectors = call.width / 8;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   float weight[Vectors][8];
 #pragma unroll
   for (int v = 0; v < Vectors; ++v) {
-    const int place = static_cast<int>(threadIdx.x) + v * static_cast<int>(blockDim.x);
+    const int place = thread + v * threads;
     if (place >= vectors) continue;
     const float4* from = reinterpret_cast<const float4*>(call.weight) + 2 * place;
     const float4 low = __ldg(from), high = __ldg(from + 1);
@@ -26,64 +30,63 @@ __global__ void __launch_bounds__(1024) norm_vectors(NormCall call) {
     weight[v][4] = high.x, weight[v][5] = high.y, weight[v][6] = high.z, weight[v][7] = high.w;
   }
   wait_for_inputs();
+
+  const uint4* beside_rows =
+      reinterpret_cast<const uint4*>(Kind == Beside::branch ? call.y : call.gate);
+  uint4 x[Vectors], beside[Vectors];
+  const auto load = [&](const uint4* rows, int row, uint4(&into)[Vectors]) {
+    const int64_t first = static_cast<int64_t>(row) * vectors;
+#pragma unroll
+    for (int v = 0; v < Vectors; ++v) {
+      const int place = thread + v * threads;
+      into[v] = uint4{0, 0, 0, 0};
+      if (place < vectors) into[v] = rows[first + place];
+    }
+  };
+  const uint4* x_rows = reinterpret_cast<const uint4*>(call.x);
+  load(x_rows, static_cast<int>(blockIdx.x), x);
+  if (Kind != Beside::nothing) load(beside_rows, static_cast<int>(blockIdx.x), beside);
   int turn = 0;
   for (int row = static_cast<int>(blockIdx.x); row < call.tokens;
        row += static_cast<int>(gridDim.x), turn ^= 1) {
-    const int64_t first = static_cast<int64_t>(row) * vectors;
-    const uint4* x = reinterpret_cast<const uint4*>(call.x) + first;
-    const uint4* y = reinterpret_cast<const uint4*>(call.y) + first;
-    const uint4* gate = reinterpret_cast<const uint4*>(call.gate) + first;
-    uint4* out = reinterpret_cast<uint4*>(call.out) + first;
-
-    uint4 main[Vectors], second[Vectors];  // x, and y or the gate
-#pragma unroll
-    for (int v = 0; v < Vectors; ++v) {
-      const int place = static_cast<int>(threadIdx.x) + v * static_cast<int>(blockDim.x);
-      main[v] = second[v] = uint4{0, 0, 0, 0};
-      if (place >= vectors) continue;
-      main[v] = x[place];
-      if (call.y != nullptr) {
-        second[v] = y[place];
-      } else if (call.gate != nullptr) {
-        second[v] = gate[place];
-      }
-    }
+    const int next_row = row + static_cast<int>(gridDim.x);
     float values[Vectors][8];
     float squares = 0;
 #pragma unroll
     for (int v = 0; v < Vectors; ++v) {
-      unpack(main[v], values[v]);
-      if (call.y != nullptr) {
-        float other[8];
-        unpack(second[v], other);
+      unpack(x[v], values[v]);
+      float branch[8] = {};
+      if (Kind == Beside::branch) unpack(beside[v], branch);
 #pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          values[v][i] = call.residual * values[v][i] + call.branch * other[i];
-        }
-      } else if (call.residual != 1.0f) {
-#pragma unroll
-        for (int i = 0; i < 8; ++i) values[v][i] *= call.residual;
+      for (int i = 0; i < 8; ++i) {
+        values[v][i] *= call.residual;
+        if (Kind == Beside::branch) values[v][i] += call.branch * branch[i];
+        squares += values[v][i] * values[v][i];
       }
-#pragma unroll
-      for (int i = 0; i < 8; ++i) squares += values[v][i] * values[v][i];
+    }
+    // Another row: out may be x or y, but rows do not meet.
+    if (next_row < call.tokens) {
+      load(x_rows, next_row, x);
+      if (Kind == Beside::branch) load(beside_rows, next_row, beside);
     }
     const float mean = block_sum(squares, scratch[turn]) / static_cast<float>(call.width);
     const float scale = 1.0f / sqrtf(mean + call.eps);
+    uint4* out = reinterpret_cast<uint4*>(call.out) + static_cast<int64_t>(row) * vectors;
 #pragma unroll
     for (int v = 0; v < Vectors; ++v) {
-      const int place = static_cast<int>(threadIdx.x) + v * static_cast<int>(blockDim.x);
+      const int place = thread + v * threads;
       if (place >= vectors) continue;
 #pragma unroll
       for (int i = 0; i < 8; ++i) values[v][i] *= scale * weight[v][i];
-      if (call.gate != nullptr) {
-        if (call.y != nullptr) second[v] = gate[place];
+      if (Kind == Beside::gate) {
         float open[8];
-        unpack(second[v], open);
+        unpack(beside[v], open);
 #pragma unroll
         for (int i = 0; i < 8; ++i) values[v][i] *= sigmoid(open[i]);
       }
       out[place] = pack(values[v]);
     }
+    if (Kind == Beside::gate && next_row < call.tokens) load(beside_rows, next_row, beside);
   }
 }
 
@@ -111,27 +114,36 @@ __global__ void __launch_bounds__(256) norm_any(NormCall call) {
   }
 }
 
-template <int Vectors>
+template <int Vectors, int MostThreads>
 void launch_vectors(const Launcher& launch, const NormCall& call) {
   const int threads = ((call.width / 8 + Vectors - 1) / Vectors + 31) / 32 * 32;
-  const int resident = launch.device().multiprocessors * std::max(1, 1024 / threads);
-  launch(norm_vectors<Vectors>, dim3(static_cast<unsigned>(std::min(call.tokens, resident))),
-         dim3(static_cast<unsigned>(threads)), 0, call);
+  const int resident = launch.device().multiprocessors * (1024 / threads);
+  const dim3 grid(static_cast<unsigned>(std::min(call.tokens, resident)));
+  const dim3 block(static_cast<unsigned>(threads));
+  if (call.y != nullptr) {
+    launch(norm_vectors<Vectors, MostThreads, Beside::branch>, grid, block, 0, call);
+  } else if (call.gate != nullptr) {
+    launch(norm_vectors<Vectors, MostThreads, Beside::gate>, grid, block, 0, call);
+  } else {
+    launch(norm_vectors<Vectors, MostThreads, Beside::nothing>, grid, block, 0, call);
+  }
 }
 
 }  // namespace
 
 void norm_rows(const Launcher& launch, const NormCall& call) {
   if (call.tokens == 0) return;
-  const bool vectors = call.width % 8 == 0 && call.width <= 2 * 8 * 1024 && aligned(call.x) &&
-                       aligned(call.y) && aligned(call.gate) && aligned(call.weight) &&
-                       aligned(call.out);
-  if (!vectors) {
-    launch(norm_any, dim3(static_cast<unsigned>(call.tokens)), dim3(256), 0, call);
-  } else if (call.tokens <= launch.device().multiprocessors && call.width <= 8 * 1024) {
-    launch_vectors<1>(launch, call);  // the shortest way for a single row
+  const bool vectors = call.width % 8 == 0 && (call.y == nullptr || call.gate == nullptr) &&
+                       aligned(call.x) && aligned(call.y) && aligned(call.gate) &&
+                       aligned(call.weight) && aligned(call.out);
+  const int vector_count = call.width / 8;
+  if (vectors && vector_count <= 1024 &&
+      (call.tokens <= launch.device().multiprocessors || vector_count <= 256)) {
+    launch_vectors<1, 1024>(launch, call);  // the shortest way for a single row
+  } else if (vectors && vector_count <= 1024) {
+    launch_vectors<2, 512>(launch, call);
   } else {
-    launch_vectors<2>(launch, call);
+    launch(norm_any, dim3(static_cast<unsigned>(call.tokens)), dim3(256), 0, call);
   }
 }
 

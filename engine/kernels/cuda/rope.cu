@@ -49,7 +49,8 @@ union Eight {
 // vectors: half and width are multiples of eight and x is aligned.
 template <bool vectors>
 __global__ void __launch_bounds__(block_threads) rope_kernel(RopeRows rows) {
-  extern __shared__ double frequencies[];  // [half], in turns a token
+  extern __shared__ __align__(16) unsigned char shared[];
+  double* const frequencies = reinterpret_cast<double*>(shared);  // [half], in turns a token
   float2* const turns =
       reinterpret_cast<float2*>(frequencies + rows.half);  // [tokens, half]: cos, sin
 
@@ -58,6 +59,7 @@ __global__ void __launch_bounds__(block_threads) rope_kernel(RopeRows rows) {
   }
   __syncthreads();
   wait_for_inputs();
+  let_next_start();
 
   // Turns are counted and cut in double: at position 4,000,000 an f32 would be wrong by a quarter.
   const int first = static_cast<int>(blockIdx.x) * rows.block_tokens;

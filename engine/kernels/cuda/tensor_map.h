@@ -30,8 +30,8 @@ inline bool encode_tiled(const TiledTensor& tensor, CUtensorMap* map) {
   static const Encode encode = [] {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult status{};
-    const cudaError_t error = cudaGetDriverEntryPointByVersion(
-        "cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &status);
+    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found,
+                                                               12000, cudaEnableDefault, &status);
     const bool usable = error == cudaSuccess && status == cudaDriverEntryPointSuccess;
     return usable ? reinterpret_cast<Encode>(found) : nullptr;
   }();
