@@ -140,7 +140,7 @@ minimax_memory_plan Engine::plan(const std::filesystem::path& path, const Engine
   const DType act = backend->activation_type();
   PlanInputs inputs;
   inputs.weights = files.totals;
-  inputs.session = session_sizes(config, files.kv_type, default_rewind_tokens);
+  inputs.session = session_sizes(config, files.kv_type, act, default_rewind_tokens);
   inputs.workspace_bytes = arena_bytes(config, options.chunk_tokens, act) +
                            backend->scratch_bytes(step_limits(config, options.chunk_tokens));
   inputs.bookkeeping_bytes = static_cast<uint64_t>(config.vocabulary_size) * sizeof(float);

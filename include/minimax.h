@@ -379,8 +379,8 @@ MINIMAX_API minimax_status minimax_image_size(const minimax_image *image, int64_
 MINIMAX_API minimax_status minimax_image_id(const minimax_image *image, uint8_t *out_id);
 
 /* Encodes a picture ahead of its use, into the cache. The first picture of an engine loads the vision
- * tower. progress may be NULL; it counts tiles, and not 0 stops: MINIMAX_CANCELLED. Any thread; one
- * picture is encoded at a time.
+ * tower. progress may be NULL; it counts tiles, and not 0 stops: MINIMAX_CANCELLED. It must not feed
+ * sessions of the engine, which waits for it. Any thread; one picture is encoded at a time.
  *   MINIMAX_UNSUPPORTED  the model takes no pictures */
 MINIMAX_API minimax_status minimax_engine_encode_image(minimax_engine *engine, const minimax_image *image,
                                                        minimax_progress_fn progress, void *user);

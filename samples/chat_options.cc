@@ -18,8 +18,7 @@ cxxopts::Options describe() {
       cxxopts::value<std::string>()->default_value("models/demo"));
   add("p,prompt", "answer this and leave; - reads it from standard input",
       cxxopts::value<std::string>());
-  add("image", "picture for the first message; may be given again",
-      cxxopts::value<std::vector<std::string>>());
+  add("image", "picture for the first message; may be given again", cxxopts::value<std::string>());
   add("system", "system message", cxxopts::value<std::string>()->default_value(""));
   add("device", "device, or several with commas between",
       cxxopts::value<std::vector<std::string>>()->default_value("cpu"));
@@ -84,7 +83,9 @@ ChatOptions parse_chat_options(int argc, char** argv) {
   options.thread_count = parsed["threads"].as<int32_t>();
   options.context_limit = parsed["context"].as<int64_t>();
   options.prompt = prompt_of(parsed);
-  if (parsed.count("image")) options.images = parsed["image"].as<std::vector<std::string>>();
+  for (const cxxopts::KeyValue& argument : parsed.arguments()) {
+    if (argument.key() == "image") options.images.push_back(argument.value());
+  }
   options.conversation.sampler = sampler_of(parsed);
   options.conversation.max_tokens = parsed["max-tokens"].as<int64_t>();
   options.conversation.system = parsed["system"].as<std::string>();

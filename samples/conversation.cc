@@ -76,6 +76,7 @@ Answer Conversation::ask(std::string_view message, const ShowText& show) {
     write_turn(message);
     if (feed(answer)) generate(show, answer);
   } catch (const StatusError& error) {
+    pictures_ = std::move(turns_.back().pictures);
     turns_.pop_back();
     if (breaks_session(error.status())) replace_session();
     throw;

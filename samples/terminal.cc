@@ -119,17 +119,16 @@ std::string LineReader::rest() {
   return std::exchange(buffer_, {});
 }
 
-void ProgressBar::show(uint64_t done_bytes, uint64_t total_bytes) {
+void ProgressBar::show(uint64_t done, uint64_t total) {
   constexpr int kCells = 32;
-  if (!visible_ || total_bytes == 0) return;
-  const double share = static_cast<double>(done_bytes) / static_cast<double>(total_bytes);
+  if (!visible_ || total == 0) return;
+  const double share = static_cast<double>(done) / static_cast<double>(total);
   const int percent = static_cast<int>(100 * share);
   if (percent == percent_shown_) return;
   percent_shown_ = percent;
   const int filled = percent * kCells / 100;
   const std::string bar = std::string(filled, '#') + std::string(kCells - filled, '.');
-  fprintf(stderr, "\r%s [%s] %3d %% of %.1f MiB ", label_.c_str(), bar.c_str(), percent,
-          static_cast<double>(total_bytes) / (1 << 20));
+  fprintf(stderr, "\r%s [%s] %3d %% ", label_.c_str(), bar.c_str(), percent);
   fflush(stderr);
 }
 

@@ -41,7 +41,7 @@ class LineReader {
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label) : label_(std::move(label)) {}
-  void show(uint64_t done_bytes, uint64_t total_bytes);
+  void show(uint64_t done, uint64_t total);
   void done();
 
  private:

@@ -164,7 +164,7 @@ minimax_status minimax_session_feed_prompt_from(minimax_session* session,
         minimax::encode_pictures(fed, prompt->prompt, rendered, first_token, report);
     const uint64_t before = computed_ns();
     const auto tokens = std::span(rendered.tokens).subspan(first_token);
-    fed.feed(tokens, pictures);
+    fed.feed_on(tokens, pictures);
     if (!out_report) return;
     report.token_count = tokens.size();
     report.prefill_ns = computed_ns() - before;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/log.h"
 
 namespace minimax {
@@ -19,6 +20,9 @@ Pictures::Pictures(const std::filesystem::path& path, Engine& engine, size_t cac
 }
 
 const VisionConfig& Pictures::config() const {
+  if (!engine_.config().has_vision) {
+    fail(MINIMAX_UNSUPPORTED, path_.string(), ": this model takes no pictures (no vision_config)");
+  }
   const std::lock_guard lock(config_mutex_);
   if (!config_) config_ = read_vision_config(path_);
   return *config_;

@@ -140,7 +140,8 @@ void Prompt::clear() {
 void Prompt::set_format(int32_t format) {
   require(format >= MINIMAX_CHAT_AUTO && format <= MINIMAX_CHAT_M1_VLLM, "format is ", format,
           ", expected MINIMAX_CHAT_AUTO (0) to MINIMAX_CHAT_M1_VLLM (4)");
-  require(pieces_.empty() && tools_.empty(), "the prompt is not empty; set the format first");
+  require(pieces_.empty() && tools_.empty() && pictures_.empty(),
+          "the prompt is not empty; set the format first");
   switch (format) {
     case MINIMAX_CHAT_TEXT_01:
       format_ = ChatFormat::text_01;
@@ -260,9 +261,13 @@ void Prompt::add_tokens(std::span<const int32_t> tokens) {
   changed(phase_);
 }
 
-const RenderedPrompt& Prompt::rendered() const {
+void Prompt::require_placed() const {
   require(placed_pictures_ == pictures_.size(), pictures_.size() - placed_pictures_,
           " pictures wait for a message to belong to");
+}
+
+const RenderedPrompt& Prompt::rendered() const {
+  require_placed();
   if (!rendered_) {
     TokenSink sink(tokenizer_, pictures_, image_token_);
     render(sink);
@@ -272,6 +277,7 @@ const RenderedPrompt& Prompt::rendered() const {
 }
 
 std::string Prompt::rendered_text() const {
+  require_placed();
   TextSink sink(tokenizer_);
   render(sink);
   return sink.take();

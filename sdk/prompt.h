@@ -79,7 +79,8 @@ class Prompt {
   std::span<const int32_t> tokens() const { return rendered().tokens; }
   const RenderedPrompt& rendered() const;
   const PromptPicture& picture(size_t index) const { return pictures_[index]; }
-  // Special tokens are written out. Not always UTF-8: texts and tokens may hold any bytes.
+  // Special tokens are written out. Not always UTF-8: texts and tokens may hold any bytes. Refuses as
+  // tokens() does.
   std::string rendered_text() const;
 
  private:
@@ -107,6 +108,7 @@ class Prompt {
   ChatFormat need_format() const;
   ChatPlace next_place() const;
   void add_messages(std::vector<ChatMessage> messages, MessageSource source);
+  void require_placed() const;
   size_t place_pictures(ChatMessage& message, std::string_view where, size_t next) const;
   void make_room(size_t count);
   void changed(Phase phase);

@@ -98,13 +98,12 @@ void Session::require_whole() const {
 
 void Session::feed(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
   begin();
-  LastRow last(logits_);
-  run(tokens, LogitsWanted::last, last, pictures);
+  feed_on(tokens, pictures);
 }
 
-void Session::feed_on(std::span<const int32_t> tokens) {
+void Session::feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
   LastRow last(logits_);
-  run(tokens, LogitsWanted::last, last);
+  run(tokens, LogitsWanted::last, last, pictures);
 }
 
 void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logits) {
@@ -168,10 +167,16 @@ void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) 
   const int64_t fed = timeline_->position() - before;
   for (const PlacedPicture& placed : pictures) {
     const int64_t count = std::min(placed.picture->rows.dim(0), fed - placed.first);
-    if (placed.first < 0 && !pictures_.empty()) {
+    if (count <= 0) continue;
+    const int64_t start = before + placed.first;
+    const bool goes_on = placed.first < 0 && !pictures_.empty() &&
+                         pictures_.back().position == start &&
+                         pictures_.back().id == placed.picture->id;
+    if (goes_on) {
       pictures_.back().token_count = count;
-    } else if (count > 0) {
-      pictures_.push_back({before + placed.first, count, placed.picture->id});
+    } else {
+      const int64_t cut = std::max<int64_t>(-placed.first, 0);  // by whoever fed from within it
+      pictures_.push_back({start + cut, count - cut, placed.picture->id});
     }
   }
 }

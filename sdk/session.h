@@ -61,7 +61,7 @@ class Session {
   void cancel() { cancel_.store(true, std::memory_order_relaxed); }  // any thread, signal handlers
   bool cancelled() const { return cancel_.load(std::memory_order_relaxed); }
   // feed() within something that has begun.
-  void feed_on(std::span<const int32_t> tokens);
+  void feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures = {});
 
   std::shared_ptr<const SessionMark> mark() const;
   // MINIMAX_WRONG_MODEL, MINIMAX_UNSUPPORTED as Timeline::return_to; all or nothing.

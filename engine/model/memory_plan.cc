@@ -83,7 +83,8 @@ int64_t lightning_log_rows(int32_t rewind_tokens) {
   return (tokens + fold - 1) / fold * fold + fold;
 }
 
-SessionSizes session_sizes(const ModelConfig& config, DType kv_type, int32_t rewind_tokens) {
+SessionSizes session_sizes(const ModelConfig& config, DType kv_type, DType log_type,
+                           int32_t rewind_tokens) {
   const auto H = static_cast<uint64_t>(config.head_count);
   const auto G = static_cast<uint64_t>(config.kv_head_count);
   const auto D = static_cast<uint64_t>(config.head_dim);
@@ -91,7 +92,7 @@ SessionSizes session_sizes(const ModelConfig& config, DType kv_type, int32_t rew
   const auto softmax = static_cast<uint64_t>(config.softmax_layer_count());
   const auto rows = static_cast<uint64_t>(lightning_log_rows(rewind_tokens));
   return {.lightning_state_bytes = lightning * H * D * D * sizeof(float),
-          .lightning_log_bytes = lightning * 2 * rows * H * D * sizeof(float),
+          .lightning_log_bytes = lightning * 2 * rows * H * D * size_of(log_type),
           .bytes_per_token = softmax * 2 * G * D * size_of(kv_type)};
 }
 

@@ -43,10 +43,11 @@ int64_t lightning_log_rows(int32_t rewind_tokens);
 // What one session needs.
 struct SessionSizes {
   uint64_t lightning_state_bytes = 0;  // [H, D, D] f32 of each lightning layer
-  uint64_t lightning_log_bytes = 0;    // two of [rows, H, D] f32 of each lightning layer
+  uint64_t lightning_log_bytes = 0;    // two of [rows, H, D] of each lightning layer
   uint64_t bytes_per_token = 0;        // two of [G, D] of each softmax layer
 };
-SessionSizes session_sizes(const ModelConfig& config, DType kv_type, int32_t rewind_tokens);
+SessionSizes session_sizes(const ModelConfig& config, DType kv_type, DType log_type,
+                           int32_t rewind_tokens);
 
 struct PlanInputs {
   WeightTotals weights;

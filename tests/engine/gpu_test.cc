@@ -100,9 +100,10 @@ TEST_P(GpuGolden, LogitsOfEveryPosition) {
   }
   const double overall = testing::normalised_error(logits, golden["logits"].numbers);
   std::sort(errors.begin(), errors.end());
-  std::printf("%s: error over all %.1e, median %.1e, ninth decile %.1e; %d of %d clear tops changed\n",
-              GetParam().name.c_str(), overall, errors[errors.size() / 2],
-              errors[errors.size() * 9 / 10], changed, clear);
+  std::printf(
+      "%s: error over all %.1e, median %.1e, ninth decile %.1e; %d of %d clear tops changed\n",
+      GetParam().name.c_str(), overall, errors[errors.size() / 2], errors[errors.size() * 9 / 10],
+      changed, clear);
   EXPECT_LE(errors[errors.size() * 9 / 10], bf16_error);
   EXPECT_LE(changed * 50, clear) << "more than one in fifty";
 }

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto tensors = minimax::text_tensors(config, minimax::released_naming(config));
     const auto totals = minimax::total_weights(config, minimax::list_tensors(tensors), nullptr);
     if (totals.parameter_count == 0) std::abort();
-    minimax::session_sizes(config, minimax::DType::f32, 4096);
+    minimax::session_sizes(config, minimax::DType::f32, minimax::DType::f32, 4096);
     minimax::layer_decays(config, config.layer_count - 1);
   } catch (const minimax::Error& error) {
     const minimax_status status = error.status();

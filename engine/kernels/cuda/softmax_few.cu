@@ -410,11 +410,12 @@ bool compute(const Launcher& launch, const SoftmaxCall& call, int most_rows) {
 }  // namespace
 
 bool softmax_few(const Launcher& launch, const SoftmaxCall& call) {
+  int sequences = 0;  // that have rows
   for (const DeviceKv& sequence : call.sequences.host) {
     if (sequence.row_count > softmax_few_rows) return false;
+    sequences += sequence.row_count > 0 ? 1 : 0;
   }
   // Recorded steps of as many tokens and sequences may share the rows out differently.
-  const int sequences = static_cast<int>(call.sequences.host.size());
   return compute(launch, call, std::min(call.tokens - sequences + 1, softmax_few_rows));
 }
 

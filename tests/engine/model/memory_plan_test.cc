@@ -79,11 +79,11 @@ TEST(MemoryPlan, RefusesACheckpointOfAnotherModel) {
 }
 
 TEST(MemoryPlan, SizesSessionsOfTheReleasedModels) {
-  const SessionSizes sizes = session_sizes(m1(), DType::bf16, 0);
+  const SessionSizes sizes = session_sizes(m1(), DType::bf16, DType::f32, 0);
   EXPECT_EQ(sizes.lightning_state_bytes, 293'601'280u);
   EXPECT_EQ(sizes.bytes_per_token, 40'960u);
   EXPECT_EQ(sizes.lightning_log_bytes, 70u * 2 * 64 * 64 * 128 * 4);
-  EXPECT_EQ(session_sizes(m1(), DType::f32, 0).bytes_per_token, 81'920u);
+  EXPECT_EQ(session_sizes(m1(), DType::f32, DType::f32, 0).bytes_per_token, 81'920u);
 }
 
 TEST(MemoryPlan, RoundsTheLogUpToWholeFolds) {
