@@ -54,6 +54,12 @@ DType compute_type_of(const Backend& backend, Compute compute) {
   return compute == Compute::bf16 ? DType::bf16 : backend.activation_type();
 }
 
+// Keys and values are no better than the activations that they are made of.
+DType kv_type_on(const Backend& backend, const EngineOptions& options, DType of_weights) {
+  const bool is_automatic = options.kv_type == MINIMAX_TYPE_AUTO;
+  return is_automatic && backend.activation_type() == DType::bf16 ? DType::bf16 : of_weights;
+}
+
 // Every sequence goes on by one token and wants its logits: such steps are all alike.
 bool is_decode(std::span<const StepEntry> entries) {
   return std::all_of(entries.begin(), entries.end(),
@@ -117,8 +123,9 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
                          files.totals.weight_bytes, backend->weight_type()};
   std::unique_ptr<WeightSource> source = open_source(files, options, backend->memory(), load);
   WeightSource& weights = *source;
+  const DType kv_type = kv_type_on(*backend, options, files.kv_type);
   std::unique_ptr<Engine> engine(new Engine(options, std::move(files.config), std::move(source),
-                                            files.tensors, files.totals, files.kv_type,
+                                            files.tensors, files.totals, kv_type,
                                             std::move(backend)));
   if (fits) {
     weights.read_pages();
@@ -140,7 +147,8 @@ minimax_memory_plan Engine::plan(const std::filesystem::path& path, const Engine
   const DType act = backend->activation_type();
   PlanInputs inputs;
   inputs.weights = files.totals;
-  inputs.session = session_sizes(config, files.kv_type, act, default_rewind_tokens);
+  inputs.session = session_sizes(config, kv_type_on(*backend, options, files.kv_type), act,
+                                 default_rewind_tokens);
   inputs.workspace_bytes = arena_bytes(config, options.chunk_tokens, act) +
                            backend->scratch_bytes(step_limits(config, options.chunk_tokens));
   inputs.bookkeeping_bytes = static_cast<uint64_t>(config.vocabulary_size) * sizeof(float);

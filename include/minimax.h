@@ -160,8 +160,8 @@ typedef struct minimax_engine_options {
                                   CPUs with AVX512_BF16, the same as F32 elsewhere. GPU: AUTO or BF16,
                                   activations and weights bf16, sums and states f32; F32 is
                                   UNSUPPORTED */
-  int32_t kv_type;             /* stored keys and values of softmax layers. AUTO: BF16 when the weights
-                                  are 16-bit, else F32 */
+  int32_t kv_type;             /* stored keys and values of softmax layers. AUTO: BF16 on a GPU or when the
+                                  weights are 16-bit, else F32 */
   int32_t state_type;          /* AUTO or F32, nothing else */
   int32_t weight_source;       /* MINIMAX_WEIGHTS_... */
   uint64_t synthetic_seed;     /* of MINIMAX_WEIGHTS_SYNTHETIC */
