@@ -96,14 +96,17 @@ ModelFiles read_files(const std::filesystem::path& path, const EngineOptions& op
   return files;
 }
 
-std::unique_ptr<WeightSource> open_source(ModelFiles& files, const EngineOptions& options,
-                                          Memory& memory, const LoadOptions& load) {
+// checkpoint: none for synthetic weights.
+std::unique_ptr<WeightSource> open_source(const ModelConfig& config,
+                                          std::optional<Checkpoint> checkpoint,
+                                          const EngineOptions& options, Memory& memory,
+                                          const LoadOptions& load) {
   if (options.weights == WeightOrigin::synthetic) {
-    const DType stored = files.config.model.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
-    const DType dtype = load.matrix_type.value_or(stored);
-    return std::make_unique<SyntheticSource>(options.synthetic_seed, dtype, memory, load);
+    const DType stored = config.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
+    return std::make_unique<SyntheticSource>(options.synthetic_seed,
+                                             load.matrix_type.value_or(stored), memory, load);
   }
-  return std::make_unique<CheckpointSource>(std::move(*files.checkpoint), memory, load);
+  return std::make_unique<CheckpointSource>(std::move(*checkpoint), memory, load);
 }
 
 }  // namespace
@@ -121,7 +124,8 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& path,
   }
   const LoadOptions load{&loaders, options.progress, options.progress_user,
                          files.totals.weight_bytes, backend->weight_type()};
-  std::unique_ptr<WeightSource> source = open_source(files, options, backend->memory(), load);
+  std::unique_ptr<WeightSource> source = open_source(
+      files.config.model, std::move(files.checkpoint), options, backend->memory(), load);
   WeightSource& weights = *source;
   const DType kv_type = kv_type_on(*backend, options, files.kv_type);
   std::unique_ptr<Engine> engine(new Engine(options, std::move(files.config), std::move(source),
@@ -203,13 +207,10 @@ void Engine::reserve_at_least(const StepLimits& limits) {
 std::unique_ptr<WeightSource> Engine::open_more_weights(const std::filesystem::path& path,
                                                         Backend& backend,
                                                         ThreadPool& threads) const {
-  const LoadOptions load{.threads = &threads, .matrix_type = backend.weight_type()};
-  if (options_.weights == WeightOrigin::synthetic) {
-    const DType stored = config_.weight_dtype == DType::f32 ? DType::f32 : DType::bf16;
-    return std::make_unique<SyntheticSource>(
-        options_.synthetic_seed, load.matrix_type.value_or(stored), backend.memory(), load);
-  }
-  return std::make_unique<CheckpointSource>(Checkpoint::open(path), backend.memory(), load);
+  std::optional<Checkpoint> checkpoint;
+  if (options_.weights == WeightOrigin::files) checkpoint = Checkpoint::open(path);
+  return open_source(config_, std::move(checkpoint), options_, backend.memory(),
+                     {.threads = &threads, .matrix_type = backend.weight_type()});
 }
 
 // Row by row from the host's memory, or in blocks from the device's.

@@ -135,8 +135,8 @@ class Engine {
   Arena arena_;
   Step step_;
   std::vector<int32_t> host_ids_;  // of the step
-  std::vector<float>
-      host_logits_;  // [logits_rows, V] where the host cannot read the device's memory
+  // [logits_rows, V] where the host cannot read the device's memory.
+  std::vector<float> host_logits_;
 };
 
 }  // namespace minimax

@@ -367,7 +367,10 @@ MINIMAX_API minimax_status minimax_image_plan(const minimax_engine *engine, int6
 MINIMAX_API minimax_status minimax_image_from_file(const char *path, minimax_image **out_image);
 MINIMAX_API minimax_status minimax_image_from_memory(const void *bytes, size_t size,
                                                      minimax_image **out_image);
-/* Copies pixels, three bytes each, rows stride bytes apart (3 * width or more). */
+/* Copies pixels, three bytes each, rows stride bytes apart (3 * width or more).
+ *   MINIMAX_INVALID_ARGUMENT  no pixels, or a stride too small
+ *   MINIMAX_UNSUPPORTED       beyond the limits
+ *   MINIMAX_OUT_OF_MEMORY */
 MINIMAX_API minimax_status minimax_image_from_pixels(const uint8_t *rgb, int64_t width, int64_t height,
                                                      size_t stride, minimax_image **out_image);
 MINIMAX_API void minimax_image_free(minimax_image *image);
@@ -384,6 +387,7 @@ MINIMAX_API minimax_status minimax_image_id(const minimax_image *image, uint8_t 
  *   MINIMAX_UNSUPPORTED  the model takes no pictures */
 MINIMAX_API minimax_status minimax_engine_encode_image(minimax_engine *engine, const minimax_image *image,
                                                        minimax_progress_fn progress, void *user);
+/* Any thread. A cleared cache still counts its hits and misses; pictures in use live on until they are fed. */
 MINIMAX_API minimax_status minimax_engine_get_image_cache_stats(const minimax_engine *engine,
                                                                 minimax_image_cache_stats *out_stats);
 MINIMAX_API minimax_status minimax_engine_clear_image_cache(minimax_engine *engine);
@@ -584,15 +588,18 @@ MINIMAX_API minimax_status minimax_session_rewind(minimax_session *session, int6
 MINIMAX_API minimax_status minimax_session_rewind_floor(const minimax_session *session,
                                                         int64_t *out_position);
 /* Keeps the session as it is now, logits included. Nothing is copied but the list of tokens and the
- * logits: states and pages are shared until the session goes on, which then copies what it changes. */
+ * logits: states and pages are shared until the session goes on, which then copies what it changes.
+ *   MINIMAX_OUT_OF_MEMORY */
 MINIMAX_API minimax_status minimax_session_mark(const minimax_session *session,
                                                 minimax_snapshot **out_snapshot);
 /* The session becomes what it, or another of the same engine, was; the snapshot stays.
  *   MINIMAX_WRONG_MODEL  of another engine
- *   MINIMAX_UNSUPPORTED  of a session with other rewind_tokens */
+ *   MINIMAX_UNSUPPORTED  of a session with other rewind_tokens
+ *   MINIMAX_OUT_OF_MEMORY, with the session where it was */
 MINIMAX_API minimax_status minimax_session_return_to(minimax_session *session,
                                                      const minimax_snapshot *snapshot);
-/* Another session at the same place; from here on each goes its own way. */
+/* Another session at the same place, to be freed like any other; from here on each goes its own way.
+ *   MINIMAX_OUT_OF_MEMORY */
 MINIMAX_API minimax_status minimax_session_fork(const minimax_session *session,
                                                 minimax_session **out_session);
 MINIMAX_API minimax_status minimax_snapshot_get_info(const minimax_snapshot *snapshot,

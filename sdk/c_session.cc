@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // minimax.h, sections 5 and 7: sessions and generating.
-#include <chrono>
 #include <cstring>
-#include <vector>
 
 #include "minimax.h"
 #include "sdk/generate.h"
@@ -68,40 +66,6 @@ GenerateOptions read_generate_options(const minimax_generate_options* given) {
           read.user};
 }
 
-// The pictures of a prompt from a token on as rows, from the cache or made now; the session can be
-// cancelled meanwhile.
-std::vector<minimax::PlacedPicture> encode_pictures(minimax::Session& session,
-                                                    const minimax::Prompt& prompt,
-                                                    const minimax::RenderedPrompt& rendered,
-                                                    size_t first_token,
-                                                    minimax_feed_report& report) {
-  std::vector<minimax::PlacedPicture> placed;
-  session.require_whole();
-  session.begin();
-  const auto start = std::chrono::steady_clock::now();
-  for (const minimax::RenderedPrompt::Place& place : rendered.places) {
-    const minimax::PromptPicture& picture = prompt.picture(place.picture);
-    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
-    bool was_cached = false;
-    auto encoded = session.model()->pictures().encoded(
-        *picture.image, [&](int64_t, int64_t) { return session.cancelled(); }, &was_cached);
-    if (encoded->rows.dim(0) != picture.token_count) {
-      minimax::fail(MINIMAX_INTERNAL_ERROR, "a picture became ", encoded->rows.dim(0), " rows, ",
-                    picture.token_count, " were planned");
-    }
-    placed.push_back({static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token),
-                      std::move(encoded)});
-    report.image_count += 1;
-    report.images_reused += was_cached ? 1 : 0;
-  }
-  report.encode_ns =
-      placed.empty()
-          ? 0
-          : static_cast<uint64_t>(
-                std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
-  return placed;
-}
-
 }  // namespace
 }  // namespace minimax
 
@@ -153,21 +117,15 @@ minimax_status minimax_session_feed_prompt_from(minimax_session* session,
     if (prompt->model != fed.model()) {
       minimax::fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the session");
     }
-    const minimax::RenderedPrompt& rendered = prompt->prompt.rendered();
-    require(!rendered.tokens.empty(), "the prompt is empty");
-    require(first_token < rendered.tokens.size(), "first_token is ", first_token,
-            ", the prompt has ", rendered.tokens.size(), " tokens");
-    const auto computed_ns = [&] { return fed.counts().prefill_ns + fed.counts().decode_ns; };
+    const minimax::FeedCounts counts = fed.feed_prompt(prompt->prompt, first_token);
+    if (!out_report) return;
     minimax_feed_report report;
     minimax::init_struct(&report);
-    const std::vector<minimax::PlacedPicture> pictures =
-        minimax::encode_pictures(fed, prompt->prompt, rendered, first_token, report);
-    const uint64_t before = computed_ns();
-    const auto tokens = std::span(rendered.tokens).subspan(first_token);
-    fed.feed_on(tokens, pictures);
-    if (!out_report) return;
-    report.token_count = tokens.size();
-    report.prefill_ns = computed_ns() - before;
+    report.token_count = counts.token_count;
+    report.prefill_ns = counts.prefill_ns;
+    report.image_count = counts.image_count;
+    report.images_reused = counts.images_reused;
+    report.encode_ns = counts.encode_ns;
     minimax::write_struct(report, out_report, "out_report");
   });
 }

@@ -36,9 +36,15 @@ std::shared_ptr<const EncodedPicture> Pictures::encoded(const Image& image,
                                                         const TileProgress& progress,
                                                         bool* was_cached) {
   std::shared_ptr<const EncodedPicture> picture = find(image.id());
-  if (was_cached) *was_cached = picture != nullptr;
-  if (picture) return picture;
-  const std::lock_guard lock(tower_mutex_);
+  std::unique_lock lock(tower_mutex_, std::defer_lock);
+  if (!picture) {
+    lock.lock();
+    picture = find(image.id());  // whoever held the lock may have made it
+  }
+  const bool is_kept = picture != nullptr;
+  count(is_kept);
+  if (was_cached) *was_cached = is_kept;
+  if (is_kept) return picture;
   picture = encode(image, progress);
   keep(picture);
   return picture;
@@ -71,16 +77,16 @@ std::shared_ptr<const EncodedPicture> Pictures::find(const ImageId& id) {
   const std::lock_guard lock(cache_mutex_);
   const auto found = std::find_if(kept_.begin(), kept_.end(),
                                   [&](const auto& picture) { return picture->id == id; });
-  if (found == kept_.end()) {
-    ++stats_.misses;
-    return nullptr;
-  }
-  ++stats_.hits;
+  if (found == kept_.end()) return nullptr;
   kept_.splice(kept_.begin(), kept_, found);
   return kept_.front();
 }
 
-// Another thread may have made the same picture meanwhile: then both are kept, and one grows old.
+void Pictures::count(bool was_kept) {
+  const std::lock_guard lock(cache_mutex_);
+  ++(was_kept ? stats_.hits : stats_.misses);
+}
+
 void Pictures::keep(std::shared_ptr<const EncodedPicture> picture) {
   const std::lock_guard lock(cache_mutex_);
   const size_t bytes = picture->memory.size_bytes();

@@ -54,6 +54,7 @@ class Pictures {
   const VisionConfig& config() const;
   std::shared_ptr<const EncodedPicture> find(const ImageId& id);
   std::shared_ptr<const EncodedPicture> encode(const Image& image, const TileProgress& progress);
+  void count(bool was_kept);
   void keep(std::shared_ptr<const EncodedPicture> picture);
   void drop_oldest();
 

@@ -53,7 +53,8 @@ struct RenderedPrompt {
 // if the rendered text had been tokenized at once; token ids that the caller adds stay as they are.
 class Prompt {
  public:
-  // image_token: -1 when the model has none. automatic: what MINIMAX_CHAT_AUTO means (detect_chat_format); without it, messages need a
+  // image_token: -1 when the model has none.
+  // automatic: what MINIMAX_CHAT_AUTO means (detect_chat_format); without it, messages need a
   // set_format(). vocabulary_size: the model's, at least the tokenizer's.
   Prompt(const Tokenizer& tokenizer, std::optional<ChatFormat> automatic, int32_t vocabulary_size,
          int32_t image_token);

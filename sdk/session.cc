@@ -71,7 +71,6 @@ bool leaves_whole(minimax_status status) {
 
 Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
     : model_(std::move(model)),
-      rewind_tokens_(rewind_tokens),
       timeline_(model_->engine().new_timeline(rewind_tokens)),
       logits_(static_cast<size_t>(model_->vocabulary_size())) {
   model_->session_began(timeline_->state_bytes());
@@ -79,7 +78,6 @@ Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
 
 Session::Session(const SessionMark& mark)
     : model_(mark.model),
-      rewind_tokens_(mark.rewind_tokens),
       timeline_(model_->engine().new_timeline(*mark.timeline)),
       logits_(static_cast<size_t>(model_->vocabulary_size())),
       pictures_(mark.pictures),
@@ -104,6 +102,50 @@ void Session::feed(std::span<const int32_t> tokens, std::span<const PlacedPictur
 void Session::feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
   LastRow last(logits_);
   run(tokens, LogitsWanted::last, last, pictures);
+}
+
+FeedCounts Session::feed_prompt(const Prompt& prompt, size_t first_token) {
+  require_whole();
+  const std::span<const int32_t> all = prompt.tokens();
+  require(!all.empty(), "the prompt is empty");
+  require(first_token < all.size(), "first_token is ", first_token, ", the prompt has ", all.size(),
+          " tokens");
+  begin();
+  FeedCounts counts;
+  const std::vector<PlacedPicture> pictures = encode(prompt, first_token, counts);
+  const auto computed_ns = [&] { return counts_.prefill_ns + counts_.decode_ns; };
+  const uint64_t before = computed_ns();
+  const std::span<const int32_t> tokens = all.subspan(first_token);
+  feed_on(tokens, pictures);
+  counts.token_count = tokens.size();
+  counts.prefill_ns = computed_ns() - before;
+  return counts;
+}
+
+// The pictures of a prompt from a token on, from the cache or made now.
+std::vector<PlacedPicture> Session::encode(const Prompt& prompt, size_t first_token,
+                                           FeedCounts& counts) {
+  std::vector<PlacedPicture> placed;
+  const auto start = std::chrono::steady_clock::now();
+  for (const RenderedPrompt::Place& place : prompt.rendered().places) {
+    const PromptPicture& picture = prompt.picture(place.picture);
+    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
+    bool was_cached = false;
+    auto encoded = model_->pictures().encoded(
+        *picture.image, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
+    if (encoded->rows.dim(0) != picture.token_count) {
+      fail(MINIMAX_INTERNAL_ERROR, "a picture became ", encoded->rows.dim(0), " rows, ",
+           picture.token_count, " were planned");
+    }
+    placed.push_back({static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token),
+                      std::move(encoded)});
+    counts.image_count += 1;
+    counts.images_reused += was_cached ? 1 : 0;
+  }
+  if (placed.empty()) return placed;
+  counts.encode_ns = static_cast<uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+  return placed;
 }
 
 void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logits) {
@@ -185,7 +227,6 @@ std::shared_ptr<const SessionMark> Session::mark() const {
   require_whole();
   auto made = std::make_shared<SessionMark>();
   made->model = model_;
-  made->rewind_tokens = rewind_tokens_;
   made->timeline = timeline_->mark();
   made->pictures = pictures_;
   if (has_logits_) made->logits = logits_;

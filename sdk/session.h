@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sdk/model.h"
+#include "sdk/prompt.h"
 
 namespace minimax {
 
@@ -26,6 +27,12 @@ struct PictureSpan {
   ImageId id;
 };
 
+// What feeding a prompt came to.
+struct FeedCounts {
+  uint64_t token_count = 0, prefill_ns = 0;
+  uint64_t image_count = 0, images_reused = 0, encode_ns = 0;
+};
+
 struct SessionCounts {
   uint64_t prefill_ns = 0, prefill_tokens = 0;  // of feeds of several tokens
   uint64_t decode_ns = 0, decode_tokens = 0;    // of feeds of one
@@ -34,7 +41,6 @@ struct SessionCounts {
 // A session as it was at some moment. Immutable; any thread.
 struct SessionMark {
   std::shared_ptr<Model> model;
-  int64_t rewind_tokens;
   std::unique_ptr<TimelineMark> timeline;
   std::vector<PictureSpan> pictures;
   std::vector<float> logits;  // empty: there were none
@@ -53,6 +59,8 @@ class Session {
 
   // As minimax_session_feed; several feeds within one begin() and end can be cancelled together.
   void feed(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures = {});
+  // As minimax_session_feed_prompt_from.
+  FeedCounts feed_prompt(const Prompt& prompt, size_t first_token);
   void feed_logits(std::span<const int32_t> tokens, std::span<float> logits);
   void score(std::span<const int32_t> tokens, std::span<float> logprobs);
 
@@ -66,7 +74,6 @@ class Session {
   std::shared_ptr<const SessionMark> mark() const;
   // MINIMAX_WRONG_MODEL, MINIMAX_UNSUPPORTED as Timeline::return_to; all or nothing.
   void return_to(const SessionMark& mark);
-  int64_t rewind_tokens() const { return rewind_tokens_; }
   // Takes back the last tokens. MINIMAX_NOT_AVAILABLE beyond rewind_floor().
   void rewind(int64_t token_count);
   int64_t rewind_floor() const { return timeline_->committed(); }
@@ -85,10 +92,10 @@ class Session {
  private:
   void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
            std::span<const PlacedPicture> pictures = {});
+  std::vector<PlacedPicture> encode(const Prompt& prompt, size_t first_token, FeedCounts& counts);
   void remember(std::span<const PlacedPicture> pictures, int64_t before);
 
   std::shared_ptr<Model> model_;
-  const int64_t rewind_tokens_;
   std::unique_ptr<Timeline> timeline_;
   std::vector<float> logits_;  // [V]
   std::vector<PictureSpan> pictures_;

@@ -61,14 +61,14 @@ void upload(Backend& backend, std::span<const float> numbers, const Tensor& to) 
 VisionEncoder::VisionEncoder(const VisionConfig& config, WeightSource& source, Backend& backend)
     : config_(config),
       backend_(backend),
-      tower_(config, detect_vision_naming(source), source, backend),
+      naming_(detect_vision_naming(source)),
+      tower_(config, naming_, source, backend),
       arena_(backend.memory(), workspace_bytes(config, backend)) {
-  const VisionNaming naming = detect_vision_naming(source);
   const int64_t width = config.output_width;
-  linear_1_ = load_biased(source, naming.projector + "linear_1", width, config.width);
-  linear_2_ = load_biased(source, naming.projector + "linear_2", width, width);
+  linear_1_ = load_biased(source, naming_.projector + "linear_1", width, config.width);
+  linear_2_ = load_biased(source, naming_.projector + "linear_2", width, width);
   newline_ =
-      source.tensor_as(backend.activation_type(), naming.newline, {width}).reshaped({1, width});
+      source.tensor_as(backend.activation_type(), naming_.newline, {width}).reshaped({1, width});
   source.read_pages();
 }
 
@@ -140,7 +140,6 @@ void VisionEncoder::project(const TilePlan& plan, const Tensor& tower_rows, cons
     ops::embed(backend_, ids, tower_rows, x);
     biased_linear(backend_, x, linear_1_, Activation::gelu, hidden);
     biased_linear(backend_, hidden, linear_2_, Activation::none, rows.rows(first, count));
-    backend_.finish();  // before the host's ids go
   }
   for (size_t i = 0; i < order.size(); ++i) {
     if (order[i] < 0) ops::copy(backend_, newline_, rows.rows(static_cast<int64_t>(i), 1));

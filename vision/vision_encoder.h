@@ -37,6 +37,7 @@ class VisionEncoder {
 
   VisionConfig config_;
   Backend& backend_;
+  const VisionNaming naming_;
   VisionTower tower_;
   BiasedWeight linear_1_;  // [W, VW]
   BiasedWeight linear_2_;  // [W, W]

@@ -42,6 +42,29 @@ std::vector<int32_t> row_order(int64_t tiles, int64_t patches) {
   return order;
 }
 
+// The keys and values of so many tiles: each a sequence of its own with one page, the same for all blocks.
+class TilePages {
+ public:
+  TilePages(const VisionConfig& config, Arena& arena, DType activation, int64_t tiles) {
+    const int64_t tile_rows = 1 + config.patches_of_tile();
+    const Tensor memory = arena.take(activation, {2 * tiles * tile_rows, config.width});
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      pages_.push_back(static_cast<std::byte*>(memory.rows(2 * tile * tile_rows, 1).raw()));
+    }
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      sequences_.push_back({{tile * tile_rows, tile_rows, 0},
+                            std::span(pages_).subspan(static_cast<size_t>(tile), 1)});
+    }
+  }
+  TilePages(const TilePages&) = delete;
+  TilePages& operator=(const TilePages&) = delete;
+  std::span<const KvSequence> sequences() const { return sequences_; }
+
+ private:
+  std::vector<std::byte*> pages_;
+  std::vector<KvSequence> sequences_;
+};
+
 }  // namespace
 
 VisionNaming detect_vision_naming(const WeightSource& source) {
@@ -104,18 +127,19 @@ void VisionTower::forward(Backend& backend, Arena& arena, const Tensor& patches,
   ops::add(backend, out, positions_, out);
   ops::layer_norm(backend, out, pre_norm_.weight, pre_norm_.bias, config_.norm_eps, out);
 
+  const TilePages pages(config_, arena, act, tiles);
   for (const VisionBlock& block : blocks_) {
-    attend(backend, arena, block, out);
+    attend(backend, arena, block, pages.sequences(), out);
     transform(backend, arena, block, out);
   }
 }
 
 // x += out_proj(attention(norm(x))), every row of a tile seeing all of it
 void VisionTower::attend(Backend& backend, Arena& arena, const VisionBlock& block,
-                         const Tensor& x) const {
+                         std::span<const KvSequence> tiles, const Tensor& x) const {
   const Arena::Scope scope(arena);
   const DType act = backend.activation_type();
-  const int64_t rows = x.dim(0), tile_rows = 1 + config_.patches_of_tile();
+  const int64_t rows = x.dim(0);
   const Tensor normed = arena.take(act, x.shape());
   const Tensor q = arena.take(act, x.shape());
   const Tensor k = arena.take(act, x.shape());
@@ -127,21 +151,11 @@ void VisionTower::attend(Backend& backend, Arena& arena, const VisionBlock& bloc
   biased_linear(backend, normed, block.v_proj, Activation::none, v);
 
   const KvLayout layout = tile_layout(config_, act);
-  const Tensor pages = arena.take(act, {2 * rows, config_.width});
-  std::vector<std::byte*> addresses;
-  for (int64_t tile = 0; tile < rows / tile_rows; ++tile) {
-    addresses.push_back(static_cast<std::byte*>(pages.rows(2 * tile * tile_rows, 1).raw()));
-  }
-  std::vector<KvSequence> sequences;
-  for (int64_t tile = 0; tile < rows / tile_rows; ++tile) {
-    sequences.push_back({{tile * tile_rows, tile_rows, 0},
-                         std::span(addresses).subspan(static_cast<size_t>(tile), 1)});
-  }
   const Shape heads{rows, config_.head_count, layout.head_dim};
-  ops::store_kv(backend, k.reshaped(heads), v.reshaped(heads), layout, sequences);
+  ops::store_kv(backend, k.reshaped(heads), v.reshaped(heads), layout, tiles);
   const float scale = 1 / std::sqrt(static_cast<float>(layout.head_dim));
-  ops::softmax_attention(backend, q.reshaped(heads), scale, layout, sequences,
-                         normed.reshaped(heads), Mask::none);
+  ops::softmax_attention(backend, q.reshaped(heads), scale, layout, tiles, normed.reshaped(heads),
+                         Mask::none);
   biased_linear(backend, normed, block.out_proj, Activation::none, q);
   ops::add(backend, x, q, x);
 }
@@ -166,9 +180,9 @@ size_t VisionTower::scratch_bytes(const VisionConfig& config, int64_t tiles, DTy
   };
   const size_t row = bytes(rows, config.width);
   const size_t ids = Arena::padded(static_cast<size_t>(rows) * sizeof(int32_t));
-  const size_t attention = 4 * row + bytes(2 * rows, config.width);
+  const size_t pages = bytes(2 * rows, config.width), attention = 4 * row;
   const size_t mlp = row + bytes(rows, config.mlp_width);
-  return bytes(1 + patches, config.width) + ids + std::max(attention, mlp);
+  return bytes(1 + patches, config.width) + ids + pages + std::max(attention, mlp);
 }
 
 }  // namespace minimax

@@ -55,7 +55,8 @@ class VisionTower {
   static size_t scratch_bytes(const VisionConfig& config, int64_t tiles, DType activation);
 
  private:
-  void attend(Backend& backend, Arena& arena, const VisionBlock& block, const Tensor& x) const;
+  void attend(Backend& backend, Arena& arena, const VisionBlock& block,
+              std::span<const KvSequence> tiles, const Tensor& x) const;
   void transform(Backend& backend, Arena& arena, const VisionBlock& block, const Tensor& x) const;
 
   VisionConfig config_;

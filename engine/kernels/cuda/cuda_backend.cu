@@ -117,14 +117,11 @@ void CudaBackend::reserve(const StepLimits& limits) {
   forget_recordings();
   scratch_ = std::move(scratch);
   layout_ = layout;
-  limits_ = limits;
 }
 
 void CudaBackend::begin_step(const StepSequences& sequences) {
   begin("tables of a step");
-  tables_.rows(sequences.spans);
-  tables_.lightning(sequences.lightning);
-  tables_.kv(sequences.kv);
+  tables_.begin_step(sequences);
 }
 
 // The first time a step is computed as it is given, which prepares everything that is prepared at first
@@ -161,6 +158,7 @@ void CudaBackend::run(const StepKey& key, const std::function<void()>& work) {
 }
 
 void CudaBackend::finish() {
+  tables_.end_step();
   check_cuda(cudaStreamSynchronize(stream_.get()), name_, ": ", operation_);
 }
 

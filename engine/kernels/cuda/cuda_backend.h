@@ -111,7 +111,6 @@ class CudaBackend final : public Backend {
   CudaMemory memory_;
   StepTables tables_;
 
-  StepLimits limits_{};
   Scratch layout_{};
   Buffer scratch_;
   // The choices that the last operation routed: their plan still stands in the scratch memory.

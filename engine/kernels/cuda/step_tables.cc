@@ -17,6 +17,11 @@ void fill_rows(std::span<const Entry> entries, std::vector<int32_t>& rows) {
   }
 }
 
+template <typename Entry>
+bool is_list(std::span<const Entry> list, std::span<const Entry> known) {
+  return !known.empty() && list.data() == known.data() && list.size() == known.size();
+}
+
 }  // namespace
 
 StepTables::~StepTables() {
@@ -70,7 +75,33 @@ bool StepTables::store(Mirror& mirror, const void* bytes, size_t size_bytes) {
   return true;
 }
 
+void StepTables::begin_step(const StepSequences& sequences) {
+  end_step();
+  const DeviceRows rows = copy(sequences.spans);
+  const DeviceTable<DeviceLightning> lightning = copy(sequences.lightning);
+  step_ = {sequences, rows, lightning, copy(sequences.kv)};
+}
+
+// A list that is not the step's takes the place of the step's.
 DeviceRows StepTables::rows(std::span<const SequenceSpan> spans) {
+  if (is_list(spans, step_.lists.spans)) return step_.rows;
+  step_.lists.spans = {};
+  return copy(spans);
+}
+
+DeviceTable<DeviceLightning> StepTables::lightning(std::span<const LightningSequence> sequences) {
+  if (is_list(sequences, step_.lists.lightning)) return step_.lightning;
+  step_.lists.lightning = {};
+  return copy(sequences);
+}
+
+DeviceTable<DeviceKv> StepTables::kv(std::span<const KvSequence> sequences) {
+  if (is_list(sequences, step_.lists.kv)) return step_.kv;
+  step_.lists.kv = {};
+  return copy(sequences);
+}
+
+DeviceRows StepTables::copy(std::span<const SequenceSpan> spans) {
   row_numbers_.clear();
   for (const SequenceSpan& span : spans) {
     for (int64_t i = 0; i < span.row_count; ++i) {
@@ -81,7 +112,7 @@ DeviceRows StepTables::rows(std::span<const SequenceSpan> spans) {
   return {static_cast<const int32_t*>(positions_.device.data())};
 }
 
-DeviceTable<DeviceLightning> StepTables::lightning(std::span<const LightningSequence> sequences) {
+DeviceTable<DeviceLightning> StepTables::copy(std::span<const LightningSequence> sequences) {
   lightning_entries_.clear();
   for (const LightningSequence& sequence : sequences) {
     lightning_entries_.push_back({.first_row = static_cast<int32_t>(sequence.span.first_row),
@@ -101,7 +132,7 @@ DeviceTable<DeviceLightning> StepTables::lightning(std::span<const LightningSequ
           static_cast<const int32_t*>(lightning_rows_.device.data())};
 }
 
-DeviceTable<DeviceKv> StepTables::kv(std::span<const KvSequence> sequences) {
+DeviceTable<DeviceKv> StepTables::copy(std::span<const KvSequence> sequences) {
   page_list_.clear();
   for (const KvSequence& sequence : sequences) {
     page_list_.insert(page_list_.end(), sequence.pages.begin(), sequence.pages.end());

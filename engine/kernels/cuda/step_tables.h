@@ -60,7 +60,12 @@ class StepTables {
   // Room for steps of so many tokens and sequences. Pages grow as they must.
   void reserve(int64_t tokens, int64_t sequences);
 
-  // Copies what is not there yet; comparing is cheap. Ordered on the stream before what follows.
+  // Copies the tables of a step: until end_step(), the lists of `sequences` are looked up, not read again.
+  void begin_step(const StepSequences& sequences);
+  void end_step() { step_ = {}; }
+
+  // Lists of the step, or others, which are copied unless the same are there. Ordered on the stream
+  // before what follows.
   DeviceRows rows(std::span<const SequenceSpan> spans);
   DeviceTable<DeviceLightning> lightning(std::span<const LightningSequence> sequences);
   DeviceTable<DeviceKv> kv(std::span<const KvSequence> sequences);
@@ -76,6 +81,17 @@ class StepTables {
     size_t capacity = 0;
     size_t used = 0;
   };
+  // What begin_step was told, and what it made of it.
+  struct Known {
+    StepSequences lists;
+    DeviceRows rows;
+    DeviceTable<DeviceLightning> lightning;
+    DeviceTable<DeviceKv> kv;
+  };
+
+  DeviceRows copy(std::span<const SequenceSpan> spans);
+  DeviceTable<DeviceLightning> copy(std::span<const LightningSequence> sequences);
+  DeviceTable<DeviceKv> copy(std::span<const KvSequence> sequences);
   void fit(Mirror& mirror, size_t size_bytes);
   // True when the bytes were other than before.
   bool store(Mirror& mirror, const void* bytes, size_t size_bytes);
@@ -84,6 +100,7 @@ class StepTables {
   cudaStream_t stream_;
   cudaEvent_t copied_ = nullptr;
   int64_t generation_ = 0;
+  Known step_;
   Mirror positions_, lightning_, lightning_rows_, kv_, kv_rows_, pages_;
   std::vector<DeviceLightning> lightning_entries_;
   std::vector<DeviceKv> kv_entries_;
