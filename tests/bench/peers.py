@@ -718,10 +718,10 @@ def main():
             print(f"{name}: {first_line(error)}")
         torch.cuda.empty_cache()
         print(f"-- {name}: {time.time() - start:.0f} s", flush=True)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"device": device, "torch": torch.__version__, "rates": rows.rates,
-                       "rows": rows.rows}, file, indent=1)
+        if arguments.json:
+            with open(arguments.json, "w", encoding="utf-8") as file:
+                json.dump({"device": device, "torch": torch.__version__, "rates": rows.rates,
+                           "rows": rows.rows}, file, indent=1)
 
 
 if __name__ == "__main__":

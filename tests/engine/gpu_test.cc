@@ -145,7 +145,7 @@ class GpuDemo : public ::testing::Test {
     const GoldenFile golden(folder_ / "eval/golden.safetensors");
     std::vector<std::vector<int32_t>> found;
     for (int i = 0; i < 6; ++i) found.push_back(golden[text("text_", i, "_ids")].ids);
-    const auto &a = found[0], &b = found[2];
+    const std::vector<int32_t> a = found[0], b = found[2];
     size_t front = 0, back = 0;
     while (a[front] == b[front]) ++front;
     while (a[a.size() - 1 - back] == b[b.size() - 1 - back]) ++back;

@@ -94,6 +94,7 @@ CudaBackend::Scratch CudaBackend::scratch_layout(const StepLimits& limits) const
   at.counters = take((X + 2) * sizeof(int32_t));
   at.starts = take((X + 1) * sizeof(int32_t));
   at.slots = take(T * E * sizeof(int32_t));
+  at.places = take(T * E * sizeof(int32_t));
   // One after the other, so in the same place.
   const size_t start = at.total;
   at.hidden = take(T * E * F * sizeof(bfloat16));
@@ -385,7 +386,8 @@ void CudaBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights,
                      .plan = routing_plan(),
                      .out = numbers(out),
                      .hidden = scratch_at<bfloat16>(layout_.hidden),
-                     .partial = scratch_at<void>(layout_.partial)};
+                     .partial = scratch_at<void>(layout_.partial),
+                     .places = scratch_at<int32_t>(layout_.places)};
   if (!is_planned) {
     plan_routing(launch, call.choices, call.tokens, call.chosen, call.experts.count, call.plan);
   }

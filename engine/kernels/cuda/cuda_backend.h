@@ -90,7 +90,7 @@ class CudaBackend final : public Backend {
   };
   // Where the scratch memory of operations lies.
   struct Scratch {
-    size_t starts, slots, counters, hidden, partial, attention, total;
+    size_t starts, slots, places, counters, hidden, partial, attention, total;
   };
 
   Launcher begin(const char* operation);

@@ -285,8 +285,8 @@ void moe_any(const Launcher& launch, const MoeCall& call) {
   const int width_blocks = blocks_of(call.width, vectors ? 1024 : 256);
   launch(vectors ? combine_experts<float, 4> : combine_experts<float, 1>,
          dim3(static_cast<unsigned>(call.tokens), static_cast<unsigned>(width_blocks)), dim3(256),
-         0, static_cast<const float*>(call.partial), call.choices, call.shares, call.chosen,
-         call.width, call.out);
+         0, static_cast<const float*>(call.partial), nullptr, call.choices, call.shares,
+         call.chosen, call.width, call.out);
 }
 
 }  // namespace minimax

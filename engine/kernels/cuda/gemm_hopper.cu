@@ -22,7 +22,7 @@ struct LinearShape {
 };
 
 struct LinearParameters {
-  CUtensorMap weight, x;
+  CUtensorMap weight, x, out_map;
   LinearShape shape;
   void* out;
   int64_t out_stride;
@@ -57,11 +57,13 @@ struct LinearWork {
   }
   __device__ const CUtensorMap* token_map(int) const { return &parameters.x; }
   __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
-    const int output = tile.output + static_cast<int>(group) * group_outputs;
-    auto* out = static_cast<typename Rows::Number*>(parameters.out) + output +
-                tile.token * parameters.out_stride;
-    store_tile<Rows>(sums, chunks, group, tile.valid, parameters.shape.outputs - output,
-                     [&](int token) { return out + token * parameters.out_stride; });
+    store_tile<Rows, false>(sums, chunks, group, tile.valid,
+                            {.map = &parameters.out_map,
+                             .data = static_cast<typename Rows::Number*>(parameters.out),
+                             .stride = parameters.out_stride,
+                             .columns = parameters.shape.outputs,
+                             .row = tile.token,
+                             .column = tile.output + static_cast<int>(group) * group_outputs});
   }
 };
 
@@ -74,6 +76,7 @@ __global__ void MINIMAX_CLUSTER_OF_TWO __launch_bounds__(block_threads, 1)
   if (threadIdx.x == 0) {
     prefetch_map(&parameters.weight);
     prefetch_map(&parameters.x);
+    prefetch_map(&parameters.out_map);
   }
   ring.open();
   LinearWork<Rows> work{parameters};
@@ -115,6 +118,21 @@ bool aligned_16(const void* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
 }
 
+bool encode_out(const LinearCall& call, CUtensorMap* map) {
+  if (!call.out_f32) {
+    return encode_matrix(call.out, call.tokens, call.outputs, call.out_stride, gemm::box_tokens,
+                         gemm::group_outputs, map);
+  }
+  TiledTensor out{};
+  out.data = call.out;
+  out.rank = 2;
+  out.sizes = {static_cast<uint64_t>(call.outputs), static_cast<uint64_t>(call.tokens)};
+  out.stride_bytes = {static_cast<uint64_t>(call.out_stride) * sizeof(float)};
+  out.box = {gemm::group_outputs / 2, gemm::box_tokens};
+  out.type = CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  return encode_tiled(out, map);
+}
+
 template <typename Rows>
 void start(const Launcher& launch, const LinearParameters& parameters, int clusters) {
   const uint32_t bytes = parameters.shape.ring.shared_bytes();
@@ -147,7 +165,8 @@ bool linear_hopper(const Launcher& launch, const LinearCall& call) {
   if (!encode_matrix(call.weight, call.outputs, call.inputs, call.inputs, gemm::block_outputs,
                      gemm::step_inputs, &parameters.weight) ||
       !encode_matrix(call.x, call.tokens, call.inputs, call.x_stride, shape.tile_tokens / 2,
-                     gemm::step_inputs, &parameters.x)) {
+                     gemm::step_inputs, &parameters.x) ||
+      !encode_out(call, &parameters.out_map)) {
     return false;
   }
   const int used = std::min(clusters, shape.token_tiles * shape.output_pairs);

@@ -26,11 +26,11 @@ inline constexpr int most_stages = 12;
 inline constexpr uint32_t weight_bytes = block_outputs * step_inputs * sizeof(bfloat16);
 inline constexpr uint32_t token_row_bytes = step_inputs * sizeof(bfloat16);
 
-// Sums wait in shared memory, chunk by chunk, to be copied out: [tokens of a chunk][outputs of a group],
-// the rows so far apart that stores of 8 rows meet every bank once.
-inline constexpr uint32_t chunk_bytes = 32 * (group_outputs * sizeof(bfloat16) + 16);
+// Sums wait in shared memory, chunk by chunk, to be copied out in boxes of 8 tokens as the copy engine
+// wants them: rows of 64 or 128 bytes, swizzled, so that stores of 8 rows meet every bank once.
+inline constexpr int box_tokens = 8;
+inline constexpr uint32_t chunk_bytes = 4096;
 inline constexpr uint32_t chunk_count = 3;
-static_assert(chunk_bytes >= 16 * (group_outputs * sizeof(float) + 16));
 
 // How many stages of tiles with so many tokens fit, and the shared memory they take.
 struct RingShape {
@@ -163,20 +163,26 @@ __device__ __forceinline__ float quick_silu(float x) {
   return __fdividef(x, 1.0f + __expf(-x));
 }
 
-// Ways to bring a group's sums of chunk_tokens tokens into a chunk. sums: this thread's of those tokens.
+// Ways to bring a group's sums of chunk_tokens tokens into a chunk: `put`, with this thread's sums of those
+// tokens. A chunk is boxes of [8 tokens, row_bytes], as many side by side as a row takes.
 
 // bf16 [tokens, 64 outputs]
 template <bool activate>
 struct PlainRows {
-  static constexpr int chunk_tokens = 32;
-  static constexpr uint32_t pitch = group_outputs * sizeof(bfloat16) + 16;
-  static constexpr int outputs = group_outputs;
   using Number = bfloat16;
+  static constexpr int chunk_tokens = 32;
+  static constexpr int outputs = group_outputs;
+  static constexpr int boxes_beside = 1;
+  static constexpr uint32_t row_bytes = 128;
 
+  // Of 16 bytes: the column'th of a row.
+  static __device__ uint32_t place(uint32_t row, uint32_t column) {
+    return row * row_bytes + ((column ^ row % 8) * 16);
+  }
   static __device__ float value(float sum) { return activate ? quick_silu(sum) : sum; }
   static __device__ void put(const float* sums, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
-    const uint32_t row = lane / 16 * 8 + lane % 8, column = warp * 16 + lane / 8 % 2 * 8;
+    const uint32_t to = chunk + place(lane / 16 * 8 + lane % 8, warp * 2 + lane / 8 % 2);
 #pragma unroll
     for (int t = 0; t < chunk_tokens; t += 16) {
       uint32_t packed[4];
@@ -185,20 +191,25 @@ struct PlainRows {
         const float* two = sums + t / 2 + 2 * i;
         packed[i] = pack_bf16(value(two[0]), value(two[1]));
       }
-      store_blocks_transposed(chunk + (static_cast<uint32_t>(t) + row) * pitch + column * 2,
-                              packed[0], packed[1], packed[2], packed[3]);
+      store_blocks_transposed(to + static_cast<uint32_t>(t) * row_bytes, packed[0], packed[1],
+                              packed[2], packed[3]);
     }
   }
 };
 
-// f32 [tokens, 64 outputs]
+// f32 [tokens, 64 outputs], in two boxes of 32 outputs
 template <bool activate>
 struct FloatRows {
-  static constexpr int chunk_tokens = 16;
-  static constexpr uint32_t pitch = group_outputs * sizeof(float) + 16;
-  static constexpr int outputs = group_outputs;
   using Number = float;
+  static constexpr int chunk_tokens = 16;
+  static constexpr int outputs = group_outputs;
+  static constexpr int boxes_beside = 2;
+  static constexpr uint32_t row_bytes = 128;
 
+  static __device__ uint32_t place(uint32_t row, uint32_t column) {
+    return (row / 8 * boxes_beside + column / 8) * box_tokens * row_bytes + row % 8 * row_bytes +
+           ((column % 8 ^ row % 8) * 16);
+  }
   static __device__ void put(const float* sums, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
 #pragma unroll
@@ -206,7 +217,7 @@ struct FloatRows {
       const uint32_t row = static_cast<uint32_t>(i / 4 * 8 + i % 2) + lane % 4 * 2;
       const uint32_t column = warp * 16 + static_cast<uint32_t>(i / 2 % 2 * 8) + lane / 4;
       const float value = activate ? quick_silu(sums[i]) : sums[i];
-      store_number(chunk + row * pitch + column * 4, value);
+      store_number(chunk + place(row, column / 4) + column % 4 * 4, value);
     }
   }
 };
@@ -215,24 +226,32 @@ struct FloatRows {
 // other way round when up_first.
 template <bool up_first>
 struct GatedRows {
-  static constexpr int chunk_tokens = 32;
-  static constexpr uint32_t pitch = group_outputs / 2 * sizeof(bfloat16) + 16;
-  static constexpr int outputs = group_outputs / 2;
   using Number = bfloat16;
+  static constexpr int chunk_tokens = 64;
+  static constexpr int outputs = group_outputs / 2;
+  static constexpr int boxes_beside = 1;
+  static constexpr uint32_t row_bytes = 64;
 
+  static __device__ uint32_t place(uint32_t row, uint32_t column) {
+    return row * row_bytes + ((column ^ row / 2 % 4) * 16);
+  }
   static __device__ float value(float first, float second) {
     return up_first ? quick_silu(second) * first : quick_silu(first) * second;
   }
   static __device__ void put(const float* sums, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
-    uint32_t packed[4];
+    const uint32_t to = chunk + place(lane, warp);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float* four = sums + 4 * i;
-      packed[i] = pack_bf16(value(four[0], four[2]), value(four[1], four[3]));
+    for (int t = 0; t < chunk_tokens; t += 32) {
+      uint32_t packed[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float* four = sums + t / 2 + 4 * i;
+        packed[i] = pack_bf16(value(four[0], four[2]), value(four[1], four[3]));
+      }
+      store_blocks_transposed(to + static_cast<uint32_t>(t) * row_bytes, packed[0], packed[1],
+                              packed[2], packed[3]);
     }
-    store_blocks_transposed(chunk + lane * pitch + warp * 16, packed[0], packed[1], packed[2],
-                            packed[3]);
   }
 };
 
@@ -248,28 +267,56 @@ struct Chunks {
   }
 };
 
-// Copies a group's sums out, `columns` numbers for each valid token; row(i): where token i's go.
-template <typename Rows, typename Row>
+// Where a tile's sums go: from this row and column on, of a matrix of so many columns.
+template <typename Number>
+struct Target {
+  const CUtensorMap* map;  // boxes of box_tokens and a row's bytes
+  Number* data;
+  int64_t stride;
+  int columns;
+  int row, column;
+};
+
+// Copies a group's sums of the valid tokens out. rows_follow: the rows after those are others', so that
+// what does not fill a box is copied by hand; otherwise the matrix ends there.
+template <typename Rows, bool rows_follow>
 __device__ __forceinline__ void store_tile(const Sums& sums, Chunks& chunks, uint32_t group,
-                                           int valid, int columns, const Row& row) {
+                                           int valid, const Target<typename Rows::Number>& target) {
+  using Number = typename Rows::Number;
+  constexpr int boxes = Rows::chunk_tokens / box_tokens * Rows::boxes_beside;
+  constexpr int box_outputs = Rows::outputs / Rows::boxes_beside;
   const int thread = static_cast<int>(threadIdx.x % 128);
   const int barrier = static_cast<int>(1 + group);
-  const int bytes = min(columns, Rows::outputs) * static_cast<int>(sizeof(typename Rows::Number));
+  const int box_row = thread / Rows::boxes_beside * box_tokens;
+  const int box_column = target.column + thread % Rows::boxes_beside * box_outputs;
 #pragma unroll
   for (int first = 0; first < most_tokens; first += Rows::chunk_tokens) {
     if (first >= valid) break;
     const uint32_t chunk = chunks.take();
-    const bool copies = thread < Rows::chunk_tokens;
-    if (copies) store_wait_read<chunk_count - 1>();
+    if (thread < boxes) store_wait_read<chunk_count - 1>();
     named_barrier(barrier, 128);
     Rows::put(sums + first / 2, chunk);
     fence_async();
     named_barrier(barrier, 128);
-    if (copies && first + thread < valid && bytes > 0) {
-      store_bytes(row(first + thread), chunk + static_cast<uint32_t>(thread) * Rows::pitch,
-                  static_cast<uint32_t>(bytes));
+    if (thread < boxes) {
+      const int rows = valid - first - box_row;
+      if (rows >= (rows_follow ? box_tokens : 1)) {
+        store_2d(target.map, chunk + static_cast<uint32_t>(thread) * box_tokens * Rows::row_bytes,
+                 box_column, target.row + first + box_row);
+      }
+      store_commit();
     }
-    if (copies) store_commit();
+    if (!rows_follow || valid - first >= Rows::chunk_tokens) continue;
+    constexpr int pieces = static_cast<int>(Rows::row_bytes / 16);
+    constexpr int piece_numbers = static_cast<int>(16 / sizeof(Number));
+    const int row = (valid - first) / box_tokens * box_tokens + thread / pieces;
+    const int column = target.column + thread % pieces * piece_numbers;
+    if (row < valid - first && column < target.columns) {
+      const uint32_t from =
+          Rows::place(static_cast<uint32_t>(row), static_cast<uint32_t>(thread % pieces));
+      *reinterpret_cast<uint4*>(target.data + (target.row + first + row) * target.stride + column) =
+          load_piece(chunk + from);
+    }
   }
 }
 

@@ -197,6 +197,15 @@ __device__ __forceinline__ void store_number(uint32_t to, float number) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(number) : "memory");
 }
 
+__device__ __forceinline__ uint4 load_piece(uint32_t from) {
+  uint4 piece;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(piece.x), "=r"(piece.y), "=r"(piece.z), "=r"(piece.w)
+               : "r"(from)
+               : "memory");
+  return piece;
+}
+
 // Registers per thread of this warpgroup from here on.
 template <int count>
 __device__ __forceinline__ void take_registers() {

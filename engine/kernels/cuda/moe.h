@@ -38,6 +38,7 @@ struct MoeCall {
   bfloat16* out;     // [T, W]
   bfloat16* hidden;  // scratch [T * E, F]
   void* partial;     // scratch of T * E * W * 4 bytes
+  int32_t* places;   // scratch [T * E]
 };
 
 // Few tokens: every chosen expert's weights are read once (moe_few.cu). Up to moe_few_tokens, widths

@@ -10,13 +10,15 @@ namespace minimax {
 
 inline constexpr int most_chosen = 32;
 
-// out[t, w] = sum over e of shares[t, e] * partial[t, e, w], ascending experts. Block x: token, block y: a
-// part of the width. vector: numbers a thread handles at once.
+// out[t, w] = sum over e of shares[t, e] * partial[row of slot (t, e), w], ascending experts. The row is the
+// slot's number, or places[slot] where there are places. Block x: token, block y: a part of the width.
+// vector: numbers a thread handles at once.
 template <typename Partial, int vector>
 __global__ void __launch_bounds__(256)
-    combine_experts(const Partial* partial, const int32_t* choices, const float* shares, int chosen,
-                    int width, bfloat16* out) {
+    combine_experts(const Partial* partial, const int32_t* places, const int32_t* choices,
+                    const float* shares, int chosen, int width, bfloat16* out) {
   __shared__ int order[most_chosen];
+  __shared__ int rows[most_chosen];
   wait_for_inputs();
   const int64_t first_slot = static_cast<int64_t>(blockIdx.x) * chosen;
   // Each choice counts those before it.
@@ -28,6 +30,7 @@ __global__ void __launch_bounds__(256)
       place += number < expert || (number == expert && other < e);
     }
     order[place] = e;
+    rows[place] = static_cast<int>(places ? places[first_slot + e] : first_slot + e);
   }
   __syncthreads();
 
@@ -43,7 +46,8 @@ __global__ void __launch_bounds__(256)
     float sums[vector] = {};
     for (int i = 0; i < chosen; ++i) {
       const int64_t slot = first_slot + order[i];
-      const In in = *reinterpret_cast<const In*>(partial + slot * width + w);
+      const In in =
+          *reinterpret_cast<const In*>(partial + static_cast<int64_t>(rows[i]) * width + w);
 #pragma unroll
       for (int v = 0; v < vector; ++v) {
         sums[v] += shares[slot] * static_cast<float>(in.numbers[v]);

@@ -20,13 +20,15 @@ inline constexpr int token_maps = most_tokens / 2 / token_step;
 // An expert's gate and up as one matrix: 8 rows of one, 8 of the other.
 inline constexpr int gate_up_map = 0, down_map = 2, maps_per_expert = 3;
 
-// gathered[place] = x[token of plan.slots[place]]
+// gathered[place] = x[token of plan.slots[place]], and places[plan.slots[place]] = place
 __global__ void __launch_bounds__(256) gather_rows(MoeCall call, uint4* gathered) {
   wait_for_inputs();
   let_next_start();
   const int64_t place = blockIdx.x;
   const int vectors = call.width / 8;
-  const int64_t token = call.plan.slots[place] / call.chosen;
+  const int slot = call.plan.slots[place];
+  if (threadIdx.x == 0) call.places[slot] = static_cast<int32_t>(place);
+  const int64_t token = slot / call.chosen;
   const uint4* __restrict__ from = reinterpret_cast<const uint4*>(call.x) + token * vectors;
   uint4* __restrict__ to = gathered + place * vectors;
 #pragma unroll 4
@@ -38,6 +40,7 @@ __global__ void __launch_bounds__(256) gather_rows(MoeCall call, uint4* gathered
 struct ExpertParameters {
   // The tokens' matrix in boxes of 8, 16, ... 128 rows.
   CUtensorMap tokens[token_maps];
+  CUtensorMap out_map;
   MoeCall call;
   int inputs;
   int output_pairs;
@@ -101,17 +104,18 @@ struct GateUpWork : ExpertTiles {
   }
   __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
     const MoeCall& call = parameters.call;
-    const int column = tile.output * columns + static_cast<int>(group) * columns / 2;
-    bfloat16* out = call.hidden + static_cast<int64_t>(tile.token) * call.expert_width + column;
-    const auto row = [&](int token) {
-      return out + static_cast<int64_t>(token) * call.expert_width;
-    };
+    const Target<bfloat16> target{
+        .map = &parameters.out_map,
+        .data = call.hidden,
+        .stride = call.expert_width,
+        .columns = call.expert_width,
+        .row = tile.token,
+        .column = tile.output * columns + static_cast<int>(group) * columns / 2};
     const bfloat16* const* matrices = call.experts.matrices + tile.expert * maps_per_expert;
     if (matrices[1] < matrices[0]) {
-      store_tile<GatedRows<true>>(sums, chunks, group, tile.valid, call.expert_width - column, row);
+      store_tile<GatedRows<true>, true>(sums, chunks, group, tile.valid, target);
     } else {
-      store_tile<GatedRows<false>>(sums, chunks, group, tile.valid, call.expert_width - column,
-                                   row);
+      store_tile<GatedRows<false>, true>(sums, chunks, group, tile.valid, target);
     }
   }
 };
@@ -123,12 +127,14 @@ struct DownWork : ExpertTiles {
   }
   __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
     const MoeCall& call = parameters.call;
-    const int column = tile.output * block_outputs + static_cast<int>(group) * group_outputs;
-    auto* partial = static_cast<bfloat16*>(call.partial) + column;
-    store_tile<PlainRows<false>>(
-        sums, chunks, group, tile.valid, call.width - column, [&](int token) {
-          return partial + static_cast<int64_t>(call.plan.slots[tile.token + token]) * call.width;
-        });
+    store_tile<PlainRows<false>, true>(
+        sums, chunks, group, tile.valid,
+        {.map = &parameters.out_map,
+         .data = static_cast<bfloat16*>(call.partial),
+         .stride = call.width,
+         .columns = call.width,
+         .row = tile.token,
+         .column = tile.output * block_outputs + static_cast<int>(group) * group_outputs});
   }
 };
 
@@ -185,6 +191,18 @@ bool encode_tokens(const void* rows, int row_count, int inputs, CUtensorMap* map
   return true;
 }
 
+// What the experts write: rows [row_count, columns] in boxes as wide as a group's outputs.
+bool encode_out(const void* rows, int row_count, int columns, int box_columns, CUtensorMap* map) {
+  TiledTensor out{};
+  out.data = rows;
+  out.rank = 2;
+  out.sizes = {static_cast<uint64_t>(columns), static_cast<uint64_t>(row_count)};
+  out.stride_bytes = {static_cast<uint64_t>(columns) * sizeof(bfloat16)};
+  out.box = {static_cast<uint32_t>(box_columns), gemm::box_tokens};
+  if (box_columns == 32) out.swizzle = CU_TENSOR_MAP_SWIZZLE_64B;
+  return encode_tiled(out, map);
+}
+
 template <typename Work>
 void start(const Launcher& launch, const ExpertParameters& parameters) {
   const uint32_t bytes = parameters.ring.shared_bytes();
@@ -239,7 +257,10 @@ bool moe_hopper(const Launcher& launch, const MoeCall& call) {
   gate_up.ring = down.ring =
       gemm::RingShape::fit(gemm::most_tokens, launch.device().shared_bytes_per_block - 4096);
   if (!encode_tokens(gathered, slots, gate_up.inputs, gate_up.tokens) ||
-      !encode_tokens(call.hidden, slots, down.inputs, down.tokens)) {
+      !encode_tokens(call.hidden, slots, down.inputs, down.tokens) ||
+      !encode_out(call.hidden, slots, call.expert_width, gemm::group_outputs / 2,
+                  &gate_up.out_map) ||
+      !encode_out(call.partial, slots, call.width, gemm::group_outputs, &down.out_map)) {
     return false;
   }
   launch(gemm::gather_rows, dim3(static_cast<unsigned>(slots)), dim3(256), 0, call,
@@ -249,8 +270,8 @@ bool moe_hopper(const Launcher& launch, const MoeCall& call) {
   launch(
       combine_experts<bfloat16, 8>,
       dim3(static_cast<unsigned>(call.tokens), static_cast<unsigned>(blocks_of(call.width, 2048))),
-      dim3(256), 0, static_cast<const bfloat16*>(call.partial), call.choices, call.shares,
-      call.chosen, call.width, call.out);
+      dim3(256), 0, static_cast<const bfloat16*>(call.partial), call.places, call.choices,
+      call.shares, call.chosen, call.width, call.out);
   return true;
 }
 

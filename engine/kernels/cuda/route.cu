@@ -239,6 +239,7 @@ __device__ bool is_last_block(int32_t* counter, int blocks) {
 // makes the plan.
 constexpr int cluster_blocks = 8;
 constexpr int cluster_warps = cluster_blocks * warps;
+constexpr int most_token_tiles = 4;
 constexpr int group_inputs = 32;  // a warp's share of the inputs goes in groups
 
 template <int Groups, int TokenTiles>
@@ -534,18 +535,19 @@ __global__ void __launch_bounds__(1024)
   }
 }
 
-template <int Groups>
+// More tiles a cluster where fewer would leave clusters waiting for room. A quarter of the multiprocessors
+// is not counted on: they come in groups that do not all hold whole clusters.
+template <int Groups, int TokenTiles = 1>
 void launch_cluster(const Launcher& launch, const RouteCall& call) {
-  // Two tiles a cluster where one would leave clusters waiting for room.
-  if (call.tokens <= launch.device().multiprocessors / cluster_blocks * 8) {
-    const int clusters = (call.tokens + 7) / 8;
-    launch(route_cluster<Groups, 1>, dim3(static_cast<unsigned>(clusters * cluster_blocks)),
-           dim3(threads), 0, call);
-  } else {
-    const int clusters = (call.tokens + 15) / 16;
-    launch(route_cluster<Groups, 2>, dim3(static_cast<unsigned>(clusters * cluster_blocks)),
-           dim3(threads), 0, call);
+  const int clusters = (call.tokens + 8 * TokenTiles - 1) / (8 * TokenTiles);
+  if constexpr (TokenTiles < most_token_tiles) {
+    if (clusters > launch.device().multiprocessors * 3 / 4 / cluster_blocks) {
+      launch_cluster<Groups, 2 * TokenTiles>(launch, call);
+      return;
+    }
   }
+  launch(route_cluster<Groups, TokenTiles>, dim3(static_cast<unsigned>(clusters * cluster_blocks)),
+         dim3(threads), 0, call);
 }
 
 // False when the shape is not for it.
