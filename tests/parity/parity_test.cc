@@ -702,6 +702,8 @@ TEST(Parity, Moe) {
     }
     for (const int64_t T : {1, 65}) moe_row(T, {131, 257, 8, 2}, dtype);
     for (const int64_t T : {1, 2, 16, 17, 64, 65, 130, 300}) moe_row(T, {256, 384, 6, 2}, dtype);
+    // More tokens an expert than one product has columns.
+    for (const int64_t T : {193, 255, 256, 257, 264, 273, 300}) moe_row(T, {136, 200, 2, 2}, dtype);
   }
 }
 
