@@ -33,14 +33,18 @@ void store(float value, bf16* to) {
   *to = to_bf16(value);
 }
 
+// Through arrays of a fixed size, so that the compiler makes vectors of them.
 template <typename Stored, typename Wanted>
 void convert_each(const std::byte* from, int64_t count, std::byte* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    Stored element;
-    std::memcpy(&element, from + static_cast<size_t>(i) * sizeof element, sizeof element);
-    Wanted value;
-    store(to_f32(element), &value);
-    std::memcpy(to + static_cast<size_t>(i) * sizeof value, &value, sizeof value);
+  constexpr int64_t most = 256;
+  Stored stored[most] = {};
+  Wanted wanted[most];
+  for (int64_t done = 0; done < count; done += most) {
+    const auto at = static_cast<size_t>(done);
+    const auto part = static_cast<size_t>(std::min(most, count - done));
+    std::memcpy(stored, from + at * sizeof(Stored), part * sizeof(Stored));
+    for (int64_t i = 0; i < most; ++i) store(to_f32(stored[i]), &wanted[i]);
+    std::memcpy(to + at * sizeof(Wanted), wanted, part * sizeof(Wanted));
   }
 }
 
