@@ -81,8 +81,7 @@ VisionNaming detect_vision_naming(const WeightSource& source) {
 
 void biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
                    Activation activation, const Tensor& out) {
-  ops::linear(backend, x, matrix.weight, Activation::none, out);
-  ops::add_bias(backend, out, matrix.bias, activation, out);
+  ops::biased_linear(backend, x, matrix.weight, matrix.bias, activation, out);
 }
 
 BiasedWeight load_biased(WeightSource& source, const std::string& name, int64_t outputs,

@@ -766,11 +766,15 @@ class Bench {
     const Tensor x = filled(act_, {T, sizes_.W}), y = filled(act_, {T, sizes_.W});
     const Tensor weight = filled(DType::f32, {sizes_.W}, Kind::around_one);
     const Tensor bias = filled(DType::f32, {sizes_.W}), out = take(act_, {T, sizes_.W});
+    const Tensor product = weights({sizes_.W, sizes_.W});
     const auto bytes = static_cast<double>(x.size_bytes());
     measure(text("add T ", T), Limit::copy, 3 * bytes, 1, Replay::no, out,
             [=, this](size_t) { ops::add(backend_, x, y, out); });
-    measure(text("add_bias T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
-            [=, this](size_t) { ops::add_bias(backend_, x, bias, Activation::gelu, out); });
+    measure(text("biased_linear, GELU T ", T), Limit::gemm,
+            2.0 * static_cast<double>(T * sizes_.W * sizes_.W), 1, Replay::no, out,
+            [=, this](size_t) {
+              ops::biased_linear(backend_, x, {product}, bias, Activation::gelu, out);
+            });
     measure(text("layer_norm T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
             [=, this](size_t) { ops::layer_norm(backend_, x, weight, bias, 1e-5f, out); });
     measure(text("rms_norm T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
