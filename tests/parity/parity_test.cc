@@ -603,29 +603,38 @@ TEST(Parity, StoreKv) {
   });
 }
 
+void softmax_row(DType kv_type, int64_t T, int64_t S, KvWidths widths, size_t layer_offset) {
+  const KvLayout layout{kv_type, widths.page_tokens, widths.G, widths.D, layer_offset};
+  const Input q({T, widths.H, widths.D}, 1);
+  const Pages pages(layout, spans(T, S));  // noise is as good as any keys and values
+  const float scale = 1 / std::sqrt(static_cast<float>(widths.D));
+  for (const Mask mask : {Mask::causal, Mask::none}) {
+    expect_parity({text("softmax_attention ", name_of(kv_type), " of ", S, " sequences, ", widths.H,
+                        " heads on ", widths.G, mask == Mask::none ? ", no mask," : ","),
+                   [&](Backend& backend) {
+                     Output out(q.shape);
+                     ops::softmax_attention(backend, q.tensor(), scale, layout, pages.sequences,
+                                            out.tensor(), mask);
+                     return std::vector{out.result()};
+                   },
+                   sums, far_between});
+  }
+}
+
 TEST(Parity, SoftmaxAttention) {
   for_each_kv_shape([](DType kv_type, int64_t T, int64_t S, KvWidths widths) {
-    const KvLayout layout{kv_type, widths.page_tokens, widths.G, widths.D, 64};
-    const Input q({T, widths.H, widths.D}, 1);
-    const Pages pages(layout, spans(T, S));  // noise is as good as any keys and values
-    const float scale = 1 / std::sqrt(static_cast<float>(widths.D));
-    expect_parity({text("softmax_attention ", name_of(kv_type), " of ", S, " sequences"),
-                   [&](Backend& backend) {
-                     Output out(q.shape);
-                     ops::softmax_attention(backend, q.tensor(), scale, layout, pages.sequences,
-                                            out.tensor());
-                     return std::vector{out.result()};
-                   },
-                   sums, far_between});
-    expect_parity({text("softmax_attention ", name_of(kv_type), " of ", S, " sequences, no mask,"),
-                   [&](Backend& backend) {
-                     Output out(q.shape);
-                     ops::softmax_attention(backend, q.tensor(), scale, layout, pages.sequences,
-                                            out.tensor(), Mask::none);
-                     return std::vector{out.result()};
-                   },
-                   sums, far_between});
+    softmax_row(kv_type, T, S, widths, 64);
   });
+}
+
+// Pages that every kernel takes. The first of two sequences has a third of the rows: 865 leave 577.
+TEST(Parity, SoftmaxAttentionOfAlignedPages) {
+  for (const int64_t T : {1, 9, 47, 48, 63, 64, 65, 95, 127, 128, 129, 255, 257, 577, 865}) {
+    for (const KvWidths widths :
+         {KvWidths{1, 1, 64, 128}, {4, 2, 64, 256}, {8, 1, 64, 640}, {2, 1, 128, 128}}) {
+      softmax_row(DType::bf16, T, T == 865 ? 2 : T % 3 + 1, widths, 256);
+    }
+  }
 }
 
 // Whole numbers: their sums are exact in any order, so that equal logits are equal everywhere.

@@ -330,7 +330,7 @@ void CudaBackend::softmax_attention(const Tensor& q, float scale, const KvLayout
                          .partial = scratch_at<float>(layout_.attention)};
   const bool is_fast = call.causal && all_short(table, softmax_few_rows);
   if (is_fast && softmax_few(launch, call)) return;
-  if (device_.hopper && call.causal && softmax_hopper(launch, call)) return;
+  if (device_.hopper && softmax_hopper(launch, call)) return;
   softmax_any(launch, call);
 }
 
