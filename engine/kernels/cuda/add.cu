@@ -71,54 +71,73 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
-// A warp has a row, whose numbers stay in its registers: up to 32 * 8 * most_vectors.
-constexpr int most_vectors = 8;
+__device__ __forceinline__ void load_floats(const float* from, float (&to)[8]) {
+  const float4 low = __ldg(reinterpret_cast<const float4*>(from));
+  const float4 high = __ldg(reinterpret_cast<const float4*>(from) + 1);
+  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
+  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
+}
+
+// A warp has a row at a time, whose numbers stay in its registers as weights and biases do: up to
+// 256 * most_vectors of each.
+constexpr int most_vectors = 4;
 
 template <int vectors>
 __global__ void __launch_bounds__(block_threads)
     layer_norm_warps(const bfloat16* x, const float* weight, const float* bias, float eps,
                      bfloat16* out, int tokens, int width) {
-  wait_for_inputs();
-  let_next_start();
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int64_t row = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
-  if (row >= tokens) return;
-  float numbers[vectors][8];
-  float total = 0;
-#pragma unroll
-  for (int v = 0; v < vectors; ++v) {
-    const int at = (v * 32 + lane) * 8;
-    const bool inside = at < width;
-    const auto loaded = inside ? Numbers<8>::load(x + row * width + at) : Numbers<8>{};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      numbers[v][i] = inside ? __bfloat162float(loaded.of[i]) : 0.0f;
-      total += numbers[v][i];
-    }
-  }
-  const float mean = warp_sum(total) / static_cast<float>(width);
-  float squares = 0;
-#pragma unroll
-  for (int v = 0; v < vectors; ++v) {
-    if ((v * 32 + lane) * 8 >= width) break;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      numbers[v][i] -= mean;
-      squares += numbers[v][i] * numbers[v][i];
-    }
-  }
-  const float scale = rsqrtf(warp_sum(squares) / static_cast<float>(width) + eps);
+  float weights[vectors][8] = {}, biases[vectors][8] = {};
 #pragma unroll
   for (int v = 0; v < vectors; ++v) {
     const int at = (v * 32 + lane) * 8;
     if (at >= width) break;
-    Numbers<8> result;
+    load_floats(weight + at, weights[v]);
+    load_floats(bias + at, biases[v]);
+  }
+  wait_for_inputs();
+  let_next_start();
+  const int warps = static_cast<int>(gridDim.x * blockDim.x) / 32;
+  for (int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32; row < tokens;
+       row += warps) {
+    const bfloat16* from = x + static_cast<int64_t>(row) * width;
+    float numbers[vectors][8];
+    float total = 0;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      result.of[i] =
-          __float2bfloat16(numbers[v][i] * scale * __ldg(weight + at + i) + __ldg(bias + at + i));
+    for (int v = 0; v < vectors; ++v) {
+      const int at = (v * 32 + lane) * 8;
+      const bool inside = at < width;
+      Numbers<8> loaded{};
+      if (inside) loaded = Numbers<8>::load(from + at);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        numbers[v][i] = inside ? __bfloat162float(loaded.of[i]) : 0.0f;
+        total += numbers[v][i];
+      }
     }
-    result.store(out + row * width + at);
+    const float mean = warp_sum(total) / static_cast<float>(width);
+    float squares = 0;
+#pragma unroll
+    for (int v = 0; v < vectors; ++v) {
+      if ((v * 32 + lane) * 8 >= width) break;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        numbers[v][i] -= mean;
+        squares += numbers[v][i] * numbers[v][i];
+      }
+    }
+    const float scale = rsqrtf(warp_sum(squares) / static_cast<float>(width) + eps);
+#pragma unroll
+    for (int v = 0; v < vectors; ++v) {
+      const int at = (v * 32 + lane) * 8;
+      if (at >= width) break;
+      Numbers<8> result;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        result.of[i] = __float2bfloat16(fmaf(numbers[v][i] * scale, weights[v][i], biases[v][i]));
+      }
+      result.store(out + static_cast<int64_t>(row) * width + at);
+    }
   }
 }
 
@@ -178,13 +197,13 @@ void add_rows(const Launcher& launch, const bfloat16* x, const bfloat16* y, bflo
 
 void layer_norm_rows(const Launcher& launch, const bfloat16* x, const float* weight,
                      const float* bias, float eps, bfloat16* out, int tokens, int width) {
-  if (width % 8 == 0 && width <= 256 * most_vectors && aligned(x) && aligned(out)) {
-    const auto kernel = width <= 256    ? layer_norm_warps<1>
-                        : width <= 1024 ? layer_norm_warps<4>
-                                        : layer_norm_warps<most_vectors>;
+  if (width % 8 == 0 && width <= 256 * most_vectors && aligned(x) && aligned(out) &&
+      aligned(weight) && aligned(bias)) {
+    const auto kernel = width <= 256 ? layer_norm_warps<1> : layer_norm_warps<most_vectors>;
     constexpr int rows = block_threads / 32;
-    launch(kernel, dim3(static_cast<unsigned>((tokens + rows - 1) / rows)), dim3(block_threads), 0,
-           x, weight, bias, eps, out, tokens, width);
+    const int blocks = std::min((tokens + rows - 1) / rows, 2 * launch.device().multiprocessors);
+    launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(block_threads), 0, x, weight, bias,
+           eps, out, tokens, width);
     return;
   }
   launch(layer_norm_blocks, dim3(static_cast<unsigned>(tokens)), dim3(block_threads), 0, x, weight,

@@ -111,11 +111,11 @@ int choose_tile_tokens(int tokens, int output_pairs, int clusters) {
   int best = 0;
   int64_t best_cost = 0;
   constexpr int step = 2 * gemm::token_step;
-  for (int tiles = fewest; tiles < fewest + 8; ++tiles) {
+  for (int tiles = fewest; tiles <= fewest + 8 + fewest / 4; ++tiles) {
     const int size = blocks_of(blocks_of(tokens, tiles), step) * step;
     const int64_t rounds = blocks_of(blocks_of(tokens, size) * output_pairs, clusters);
-    // Below some 128 tokens loading takes longer than multiplying.
-    const int64_t cost = rounds * (std::max(size, 128) + 8);
+    // Below some 128 tokens loading takes longer than multiplying; of wider tiles it takes a smaller part.
+    const int64_t cost = rounds * (std::max(size, 128) + 24);
     if (best == 0 || cost < best_cost) {
       best = size;
       best_cost = cost;
