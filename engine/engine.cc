@@ -183,6 +183,7 @@ Engine::Engine(EngineOptions options, ConfigFile config, std::unique_ptr<WeightS
   limits_ = step_limits(config_, options_.chunk_tokens);
   backend_->reserve(limits_);
   host_ids_.reserve(static_cast<size_t>(options_.chunk_tokens));
+  wanted_.reserve(static_cast<size_t>(logits_rows));
   if (!backend_->memory().host_addressable()) {
     host_logits_.resize(static_cast<size_t>(logits_rows * config_.vocabulary_size));
   }
@@ -249,14 +250,30 @@ std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {
   return std::make_unique<Timeline>(mark, backend_->memory());
 }
 
-void Engine::feed(const StepEntry& entry, const std::atomic<bool>& cancel) {
-  Timeline& timeline = *entry.timeline;
-  const int64_t count = static_cast<int64_t>(entry.tokens.size());
+void Engine::reserve(Timeline& timeline, int64_t count) const {
   if (options_.context_limit > 0 && timeline.position() + count > options_.context_limit) {
     fail(MINIMAX_CONTEXT_FULL, "session holds at most ", options_.context_limit, " tokens, ",
          timeline.position(), " used, ", count, " more do not fit (context_limit)");
   }
   timeline.reserve(count);
+}
+
+int64_t Engine::kv_pages_left() const {
+  const PagePool::Left left = pages_->left();
+  if (left.within_limit <= left.at_hand) return static_cast<int64_t>(left.within_limit);
+  const size_t fresh = available_bytes(options_.device) / pages_->page_bytes();
+  return static_cast<int64_t>(std::min(left.within_limit, left.at_hand + fresh));
+}
+
+int64_t Engine::kv_pages_at_most() const {
+  const auto limit = static_cast<size_t>(options_.kv_bytes_limit);
+  return limit == 0 ? INT64_MAX : static_cast<int64_t>(limit / pages_->page_bytes());
+}
+
+void Engine::feed(const StepEntry& entry, const std::atomic<bool>& cancel) {
+  Timeline& timeline = *entry.timeline;
+  const int64_t count = static_cast<int64_t>(entry.tokens.size());
+  reserve(timeline, count);
   for (int64_t done = 0; done < count;) {
     if (cancel.load(std::memory_order_relaxed)) {
       fail(MINIMAX_CANCELLED, "cancelled after ", done, " of ", count, " tokens");
@@ -306,9 +323,9 @@ void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
     });
     backend_->finish();
     for (const StepEntry& entry : entries) entry.timeline->advance(entry.tokens);
-    for (int64_t i = 0; i < count; ++i) {
-      give_rows(entries[static_cast<size_t>(i)], 0, logits.rows(i, 1));
-    }
+    wanted_.clear();
+    for (const StepEntry& entry : entries) wanted_.push_back({&entry, 0});
+    give_rows(logits);
     return;
   }
   decoder_.forward(step_, ids, hidden);
@@ -317,32 +334,45 @@ void Engine::step(std::span<const StepEntry> entries, LayerTap* tap) {
   give_logits(entries, hidden);
 }
 
+// Rows that lie side by side are made together, whosever they are: of many entries of one token each the
+// matrix is read once for a block of them.
 void Engine::give_logits(std::span<const StepEntry> entries, const Tensor& hidden) {
-  int64_t row = 0;
+  int64_t row = 0, run_first = 0;
+  wanted_.clear();
+  const auto end_run = [&] {
+    if (wanted_.empty()) return;
+    const auto count = static_cast<int64_t>(wanted_.size());
+    const Arena::Scope scope(arena_);
+    const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
+    decoder_.logits(*backend_, hidden.rows(run_first, count), logits);
+    give_rows(logits);
+    wanted_.clear();
+  };
   for (const StepEntry& entry : entries) {
     const int64_t rows = static_cast<int64_t>(entry.tokens.size());
     const int64_t skipped = entry.wanted == LogitsWanted::last ? rows - 1 : 0;
-    for (int64_t first = skipped; entry.sink && first < rows; first += logits_rows) {
-      const int64_t count = std::min(logits_rows, rows - first);
-      const Arena::Scope scope(arena_);
-      const Tensor logits = arena_.take(DType::f32, {count, config_.vocabulary_size});
-      decoder_.logits(*backend_, hidden.rows(row + first, count), logits);
-      give_rows(entry, first, logits);
+    for (int64_t i = skipped; entry.sink && i < rows; ++i) {
+      const auto count = static_cast<int64_t>(wanted_.size());
+      if (count == logits_rows || run_first + count != row + i) end_run();
+      if (wanted_.empty()) run_first = row + i;
+      wanted_.push_back({&entry, i});
     }
     row += rows;
   }
+  end_run();
 }
 
-// Logits of the entry's tokens from `first` on.
-void Engine::give_rows(const StepEntry& entry, int64_t first, const Tensor& logits) {
+// To whom each of wanted_ belongs.
+void Engine::give_rows(const Tensor& logits) {
   const auto width = static_cast<size_t>(logits.dim(1));
   const auto* rows = static_cast<const float*>(logits.raw());
   if (!backend_->memory().host_addressable()) {
     backend_->memory().copy_to_host(host_logits_.data(), logits.raw(), logits.size_bytes());
     rows = host_logits_.data();
   }
-  for (int64_t i = 0; i < logits.dim(0); ++i) {
-    entry.sink->take(entry.first_index + first + i, {rows + static_cast<size_t>(i) * width, width});
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    const StepEntry& entry = *wanted_[i].entry;
+    entry.sink->take(entry.first_index + wanted_[i].index, {rows + i * width, width});
   }
 }
 

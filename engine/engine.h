@@ -93,6 +93,16 @@ class Engine {
 
   std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
 
+  // Takes the room that `count` more tokens need; all or nothing. MINIMAX_CONTEXT_FULL,
+  // MINIMAX_OUT_OF_MEMORY.
+  void reserve(Timeline& timeline, int64_t count) const;
+  // Pages of keys and values that may still be taken: within the limit, and as far as the device has
+  // memory for them now. Others may take them meanwhile.
+  int64_t kv_pages_left() const;
+  // Those that one timeline could hold if there were no other; of kv_page_tokens tokens each.
+  int64_t kv_pages_at_most() const;
+  size_t kv_page_bytes() const { return pages_->page_bytes(); }
+
   // Feeds tokens in chunks that end at multiples of chunk_tokens. Ids must be in range. On
   // MINIMAX_CANCELLED the timeline stands after the last whole chunk; after MINIMAX_CONTEXT_FULL and
   // MINIMAX_OUT_OF_MEMORY where it was; after any other error it is broken.
@@ -116,7 +126,7 @@ class Engine {
          const TextTensors& tensors, WeightTotals totals, DType kv_type,
          std::unique_ptr<Backend> backend);
   void give_logits(std::span<const StepEntry> entries, const Tensor& hidden);
-  void give_rows(const StepEntry& entry, int64_t first, const Tensor& logits);
+  void give_rows(const Tensor& logits);
   void find_zero_rows();
 
   const EngineOptions options_;
@@ -135,6 +145,12 @@ class Engine {
   Arena arena_;
   Step step_;
   std::vector<int32_t> host_ids_;  // of the step
+  // Whose the rows of logits are that are made now, and which of its tokens' each is.
+  struct WantedRow {
+    const StepEntry* entry;
+    int64_t index;
+  };
+  std::vector<WantedRow> wanted_;
   // [logits_rows, V] where the host cannot read the device's memory.
   std::vector<float> host_logits_;
 };

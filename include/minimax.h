@@ -5,7 +5,8 @@
  * Two nouns carry the library. An ENGINE is a loaded model: weights and tokenizer, immutable, shared
  * by any number of threads. A SESSION is one timeline of tokens on an engine: what has been said so
  * far, and the logits after it. Around them stand a PROMPT (messages and text on their way to become
- * tokens), a SAMPLER (logits to a token) and a TEXT STREAM (tokens to whole characters).
+ * tokens), a SAMPLER (logits to a token) and a TEXT STREAM (tokens to whole characters). A BATCH
+ * computes many sessions together.
  *
  *     minimax_engine *engine;  minimax_session *session;  minimax_prompt *prompt;
  *     if (minimax_engine_open("models/demo", NULL, &engine)) { puts(minimax_last_error()); ... }
@@ -712,6 +713,171 @@ MINIMAX_API void minimax_generate_result_init(minimax_generate_result *result);
 MINIMAX_API minimax_status minimax_session_generate(minimax_session *session, minimax_sampler *sampler,
                                                     const minimax_generate_options *options,
                                                     minimax_generate_result *out_result);
+
+/* ---- 8 many sessions at once -------------------------------------------------------------------- */
+
+/* A batch computes the requests of many sessions of one engine together: each step takes one token of
+ * every session that answers, and fills up with pieces of the prompts of those that do not yet. Weights are
+ * read once a step, not once a session.
+ *
+ *     minimax_batch_create(engine, NULL, &batch);
+ *     request.prompt = prompt;  request.user = mine;
+ *     minimax_batch_submit(batch, session, &request, &ticket);        // and others
+ *     while (open_requests > 0) {
+ *       minimax_batch_step(batch, 1000);
+ *       while (!minimax_batch_next_event(batch, &event) && event.kind != MINIMAX_EVENT_NONE) { ... }
+ *     }
+ *
+ * A session in a batch belongs to it until its ticket ends: other calls with it are
+ * MINIMAX_NOT_AVAILABLE, naming the ticket, except minimax_session_cancel (which cancels the ticket) and
+ * minimax_session_free (which does so too, and waits for the step that computes it). The same holds for the
+ * sampler of a request. When a ticket has ended the session is whole, wherever its request came to, and
+ * may be used and submitted again.
+ *
+ * Each session's text is what it would be alone. Its logits are so to the bit on "cpu:plain"; elsewhere
+ * matrix products of many rows add up in another order than those of few, which moves logits by some 1e-6
+ * of their size, and sampling from them only where two tokens are that close.
+ *
+ * Threads: submit, cancel, step and get_stats from any thread at once; next_event from one at a time. */
+typedef struct minimax_batch minimax_batch;
+
+typedef struct minimax_batch_options {
+  size_t struct_size;
+  int32_t own_thread;    /* 0: minimax_batch_step computes. 1: a thread of the library's does, from the
+                            first request on, and minimax_batch_step waits for events */
+  int32_t session_limit; /* sessions that are computed at once, at most 1024 and no more than
+                            step_tokens; others wait. 0: 64, or step_tokens if that is less */
+  int64_t step_tokens;   /* tokens of one step: small ones answer sooner while prompts are fed, large
+                            ones feed prompts faster. 0: chunk_tokens of the engine, which is the most */
+} minimax_batch_options;
+
+enum { MINIMAX_PRIORITY_LOWEST = -100, MINIMAX_PRIORITY_HIGHEST = 100 };
+
+typedef struct minimax_batch_request {
+  size_t struct_size;
+  const minimax_prompt *prompt;  /* fed first: read during the call, of the session's engine. NULL: tokens */
+  size_t prompt_first_token;     /* those before it have been fed (minimax_session_feed_prompt_from) */
+  const int32_t *tokens;         /* fed first, when there is no prompt; copied. Neither: the session stands
+                                    at logits and answers */
+  size_t token_count;
+  minimax_sampler *sampler;      /* NULL: greedy. It may be freed meanwhile, not used */
+  const minimax_generate_options *generate; /* NULL: until the model ends. on_text and on_token must be
+                                               NULL: events take their place */
+  int32_t feeds_only;            /* 1: feeds and draws nothing; generate and sampler must be NULL */
+  int32_t priority;              /* MINIMAX_PRIORITY_LOWEST to _HIGHEST: who begins, and whose prompt is
+                                    fed, before others. Whoever waits rises by one in 16 steps */
+  void *user;                    /* comes back with each event */
+} minimax_batch_request;
+
+enum {
+  MINIMAX_EVENT_NONE = 0,      /* there is none now */
+  MINIMAX_EVENT_QUEUED = 1,    /* could not begin at once: wait_reason and message say why. Comes once */
+  MINIMAX_EVENT_STARTED = 2,   /* its pictures and its prompt are next */
+  MINIMAX_EVENT_TOKEN = 3,     /* a token was drawn, and is fed in the step that begins */
+  MINIMAX_EVENT_FINISHED = 4,  /* stop_reason; 0 for feeds_only. Ends the ticket, as the next two do */
+  MINIMAX_EVENT_FAILED = 5,    /* status and message; other sessions go on */
+  MINIMAX_EVENT_CANCELLED = 6
+};
+
+enum {
+  MINIMAX_WAIT_SESSIONS = 1, /* session_limit is reached */
+  MINIMAX_WAIT_MEMORY = 2    /* for pages of keys and values: more than there are, beside those that were
+                                promised to requests that have begun */
+};
+
+typedef struct minimax_batch_event {
+  size_t struct_size;
+  int32_t kind;          /* MINIMAX_EVENT_... */
+  uint64_t ticket;
+  void *user;            /* of the request */
+  int32_t token;         /* of MINIMAX_EVENT_TOKEN, else -1 */
+  const char *text;      /* what can be shown now, whole characters, perhaps nothing: of a token, and what
+                            was held back when the ticket ends. Not zero-terminated. Always empty
+                            without a tokenizer. It and message are valid until the next call of
+                            minimax_batch_next_event or _free */
+  size_t text_size;
+  int32_t stop_reason;   /* MINIMAX_STOP_... of MINIMAX_EVENT_FINISHED */
+  minimax_status status; /* of MINIMAX_EVENT_FAILED; MINIMAX_POISONED never comes: the error itself does */
+  const char *message;   /* zero-terminated sentence of FAILED and QUEUED, else "" */
+  size_t message_size;
+  int32_t wait_reason;   /* MINIMAX_WAIT_... of MINIMAX_EVENT_QUEUED */
+  /* What the request has come to so far. */
+  uint64_t fed_tokens;    /* of its prompt: after a cancel, those before prompt_first_token + fed_tokens
+                             are in the session */
+  uint64_t token_count;   /* drawn and fed */
+  uint64_t image_count;   /* pictures encoded */
+  uint64_t images_reused; /* of these, found in the cache */
+  uint64_t wait_ns;       /* from submit to start */
+  uint64_t encode_ns;     /* time spent on pictures */
+  uint64_t prefill_ns;    /* from the first step to the end of its prompt */
+  uint64_t decode_ns;     /* from there to the last */
+} minimax_batch_event;
+
+typedef struct minimax_batch_stats {
+  size_t struct_size;
+  uint64_t waiting_count;            /* requests that have not begun */
+  uint64_t waiting_for_memory_count; /* of these, for pages of keys and values */
+  uint64_t feeding_count;            /* whose pictures or prompts are not finished */
+  uint64_t answering_count;
+  uint64_t event_count;              /* that have not been taken. At 65,536 no step begins */
+  uint64_t submitted_count;          /* since the batch was created, as all that follows */
+  uint64_t finished_count, failed_count, cancelled_count;
+  uint64_t step_count;
+  uint64_t step_ns;                  /* time spent in steps */
+  uint64_t prefill_tokens, decode_tokens;
+  uint64_t most_sessions;            /* that shared a step */
+  uint64_t promised_bytes;           /* now: of keys and values, beyond those that sessions hold */
+} minimax_batch_stats;
+
+MINIMAX_API void minimax_batch_options_init(minimax_batch_options *options);
+MINIMAX_API void minimax_batch_request_init(minimax_batch_request *request);
+MINIMAX_API void minimax_batch_event_init(minimax_batch_event *event);
+MINIMAX_API void minimax_batch_stats_init(minimax_batch_stats *stats);
+
+/* options NULL: defaults. Keeps the engine alive. An engine may have several batches, and sessions beside
+ * them; it computes one step at a time.
+ *   MINIMAX_INVALID_ARGUMENT, MINIMAX_OUT_OF_MEMORY */
+MINIMAX_API minimax_status minimax_batch_create(minimax_engine *engine,
+                                                const minimax_batch_options *options,
+                                                minimax_batch **out_batch);
+/* Cancels what has not ended, without events, and gives the sessions back. Waits for the step that runs;
+ * no other call with the batch may be running. */
+MINIMAX_API void minimax_batch_free(minimax_batch *batch);
+
+/* Hands over a request. It begins when fewer than session_limit sessions are computed and the engine has
+ * the pages of keys and values that it will need at most (its prompt, and max_tokens or 1 page of answer
+ * when there is no max_tokens), beside those that were promised to others; it never fails for want of them
+ * then, unless sessions outside the batch take them. An answer without max_tokens takes pages as long as
+ * there are any that nobody was promised, and ends with MINIMAX_STOP_CONTEXT. A request that needs more than
+ * kv_bytes_limit allows at all, for its answer, gets all there is. Requests of equal priority begin in their
+ * order; those that need less may pass one that waits for memory, for 256 steps at most.
+ * out_ticket: above 0, never used again.
+ * With the session as it was:
+ *   MINIMAX_INVALID_ARGUMENT  a token, a number or an option; nothing to feed where feeds_only is set
+ *   MINIMAX_NOT_AVAILABLE     the session or the sampler is in a batch; the session has no logits and
+ *                             nothing is fed; stop strings without a tokenizer
+ *   MINIMAX_WRONG_MODEL       session, prompt or sampler of another engine than the batch
+ *   MINIMAX_CONTEXT_FULL      what is fed is more than context_limit or kv_bytes_limit allow
+ *   MINIMAX_UNSUPPORTED, MINIMAX_POISONED, MINIMAX_OUT_OF_MEMORY */
+MINIMAX_API minimax_status minimax_batch_submit(minimax_batch *batch, minimax_session *session,
+                                                const minimax_batch_request *request,
+                                                uint64_t *out_ticket);
+/* Computes one step. When there is nothing to compute, waits up to timeout_ms for a request that can begin
+ * (-1: as long as it takes; 0: not at all) and computes its first. With own_thread: waits up to timeout_ms
+ * for an event. MINIMAX_OK in each case: what happened to requests is told by events.
+ *   MINIMAX_INVALID_ARGUMENT */
+MINIMAX_API minimax_status minimax_batch_step(minimax_batch *batch, int64_t timeout_ms);
+/* The oldest event that was not taken yet; kind is MINIMAX_EVENT_NONE when there is none. Events of one
+ * ticket come in their order, and none comes after its last.
+ *   MINIMAX_INVALID_ARGUMENT */
+MINIMAX_API minimax_status minimax_batch_next_event(minimax_batch *batch, minimax_batch_event *out_event);
+/* Ends a ticket with MINIMAX_EVENT_CANCELLED: at once when no step computes it, else after that step or
+ * picture. The session then stands after the tokens that were fed, whole: after a whole answer token, or
+ * within its prompt.
+ *   MINIMAX_NOT_FOUND  no ticket of this number has not ended: it may just have */
+MINIMAX_API minimax_status minimax_batch_cancel(minimax_batch *batch, uint64_t ticket);
+MINIMAX_API minimax_status minimax_batch_get_stats(const minimax_batch *batch,
+                                                   minimax_batch_stats *out_stats);
 
 #ifdef __cplusplus
 }

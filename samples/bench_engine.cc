@@ -3,21 +3,12 @@
 #include "samples/bench_engine.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "samples/bench_sessions.h"
+#include "samples/stopwatch.h"
 
 namespace samples {
 namespace {
-
-class Stopwatch {
- public:
-  uint64_t ns() const {
-    return static_cast<uint64_t>((Clock::now() - start_) / std::chrono::nanoseconds(1));
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start_ = Clock::now();
-};
 
 EngineHandle open_setup(const Setup& setup, uint64_t seed) {
   std::vector<const char*> devices;
@@ -80,6 +71,7 @@ void BenchEngine::feed_one_by_one(const std::vector<int32_t>& tokens) {
 }
 
 uint64_t BenchEngine::run(const BenchTest& test) {
+  if (test.n_sessions > 0) return run_sessions(test);
   check(minimax_session_reset(session_.get()));
   feed(draw(test.n_depth), test.n_batch);
   const std::vector<int32_t> prompt = draw(test.n_prompt);
@@ -92,14 +84,20 @@ uint64_t BenchEngine::run(const BenchTest& test) {
     int32_t token;
     check(minimax_sampler_sample(sampler_.get(), session_.get(), &token));
   }
-  return stopwatch.ns();
-}
-
-uint64_t BenchEngine::session_bytes() const {
+  const uint64_t ns = stopwatch.ns();
   minimax_session_stats stats;
   minimax_session_stats_init(&stats);
   check(minimax_session_get_stats(session_.get(), &stats));
-  return stats.state_bytes + stats.kv_bytes;
+  session_bytes_ = stats.state_bytes + stats.kv_bytes;
+  return ns;
+}
+
+uint64_t BenchEngine::run_sessions(const BenchTest& test) {
+  BenchSessions sessions(engine_.get(), test, random_);
+  const bool cancels = test.measure == Measure::cancel;
+  const uint64_t ns = cancels ? sessions.time_cancels() : sessions.time_answers();
+  session_bytes_ = sessions.session_bytes();
+  return ns;
 }
 
 void BenchEngine::feed_logits(const std::vector<int32_t>& tokens, std::vector<float>& out_logits) {

@@ -23,11 +23,11 @@ class BenchEngine {
   const minimax_engine_info& info() const { return info_; }
   const BenchModel& model() const { return model_; }
 
-  // Nanoseconds of one run of a throughput or first_token test. The session is emptied and filled
+  // Nanoseconds of one run of a test but of loading. The session, or sessions of their own, are filled
   // to the depth, and the tokens are drawn, before the clock starts.
   uint64_t run(const BenchTest& test);
-  // States, keys and values of the session as the last run left it.
-  uint64_t session_bytes() const;
+  // States, keys and values of the sessions as the last run left them.
+  uint64_t session_bytes() const { return session_bytes_; }
 
   // Logits after each of the tokens, [token_count, V]; the session holds the tokens from then on.
   void feed_logits(const std::vector<int32_t>& tokens, std::vector<float>& out_logits);
@@ -35,6 +35,7 @@ class BenchEngine {
  private:
   std::vector<int32_t> draw(int64_t count);
   void feed(const std::vector<int32_t>& tokens, int64_t n_batch);
+  uint64_t run_sessions(const BenchTest& test);
   void feed_one_by_one(const std::vector<int32_t>& tokens);
 
   uint64_t load_ns_ = 0;
@@ -44,6 +45,7 @@ class BenchEngine {
   SessionHandle session_;
   SamplerHandle sampler_;
   std::mt19937_64 random_;
+  uint64_t session_bytes_ = 0;
 };
 
 }  // namespace samples

@@ -90,6 +90,16 @@ class Flags {
     return all;
   }
 
+  // None when the flag is not there; each 1 or more.
+  Numbers counts(const std::string& flag) const {
+    if (!has(flag)) return {};
+    Numbers all = numbers(flag);
+    for (const int64_t number : all) {
+      if (number == 0) refuse(flag, "0", "1 or more");
+    }
+    return all;
+  }
+
   // f32, bf16 or auto
   std::vector<int32_t> types(const std::string& flag) const {
     std::vector<int32_t> all;
@@ -127,6 +137,8 @@ cxxopts::Options describe() {
   add("pg", "P,N: both in a row (also -pg)", cxxopts::value<Texts>());
   add("d,n-depth", "tokens the session holds already", list("0"));
   add("ttft", "time to the first token after prompts of so many", cxxopts::value<Texts>());
+  add("sessions", "so many sessions answer -n tokens together", cxxopts::value<Texts>());
+  add("cancel", "time to cancel one of so many that answer, worst of 100", cxxopts::value<Texts>());
   add("load", "time to open the model, first and again");
   add("b,batch-size", "tokens handed to the library at once", list("2048"));
   add("ubatch-size", "tokens it computes at once (also -ub)", list("512"));
@@ -233,10 +245,17 @@ std::vector<BenchTest> tests_of(const Flags& flags) {
         if (n_prompt + n_gen == 0) continue;
         tests.push_back({Measure::throughput, n_prompt, n_gen, n_depth, n_batch});
       }
-      if (!flags.has("ttft")) continue;
-      for (const int64_t n_prompt : flags.numbers("ttft")) {
-        if (n_prompt == 0) refuse("ttft", "0", "1 or more");
+      for (const int64_t n_prompt : flags.counts("ttft")) {
         tests.push_back({Measure::first_token, n_prompt, 0, n_depth, n_batch});
+      }
+      for (const int64_t n_sessions : flags.counts("sessions")) {
+        for (const int64_t n_gen : flags.numbers("n-gen")) {
+          if (n_gen == 0) refuse("sessions", "with -n 0", "an -n of 1 or more");
+          tests.push_back({Measure::throughput, 0, n_gen, n_depth, n_batch, n_sessions});
+        }
+      }
+      for (const int64_t n_sessions : flags.counts("cancel")) {
+        tests.push_back({Measure::cancel, 0, 0, n_depth, n_batch, n_sessions});
       }
     }
   }
@@ -290,6 +309,10 @@ std::string BenchTest::name() const {
   if (measure == Measure::load_cold) return "load cold";
   if (measure == Measure::load_warm) return "load warm";
   std::string name = measure == Measure::first_token ? "ttft" : n_prompt > 0 ? "pp" : "";
+  if (n_sessions > 0) {
+    name = (measure == Measure::cancel ? "cancel" : "sessions") + std::to_string(n_sessions);
+    if (n_gen > 0) name += " ";
+  }
   if (n_prompt > 0) name += std::to_string(n_prompt);
   if (n_prompt > 0 && n_gen > 0) name += "+";
   if (n_gen > 0) name += "tg" + std::to_string(n_gen);

@@ -25,14 +25,15 @@ struct Setup {
   int64_t chunk_tokens = 0;               // -ub
 };
 
-enum class Measure { throughput, load_cold, load_warm, first_token };
+enum class Measure { throughput, load_cold, load_warm, first_token, cancel };
 
 struct BenchTest {
   Measure measure = Measure::throughput;
   int64_t n_prompt = 0, n_gen = 0, n_depth = 0;
-  int64_t n_batch = 0;  // tokens handed to one feed
+  int64_t n_batch = 0;     // tokens handed to one feed
+  int64_t n_sessions = 0;  // that answer together, n_gen tokens each; 0: one, without a batch
 
-  std::string name() const;  // "pp512", "tg128 @ d4096"
+  std::string name() const;  // "pp512", "tg128 @ d4096", "sessions16 tg128"
 };
 
 enum class Format { md, csv, json, jsonl, sql };

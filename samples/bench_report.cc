@@ -32,16 +32,17 @@ std::vector<double> samples_ns(const BenchRow& row) {
   return {row.samples_ns.begin(), row.samples_ns.end()};
 }
 
-// Tokens a second; of opening a model, zeros.
+// Tokens a second, of all sessions together; of opening a model, zeros.
 std::vector<double> samples_ts(const BenchRow& row) {
-  const double tokens = static_cast<double>(row.test.n_prompt + row.test.n_gen);
+  const double each = static_cast<double>(row.test.n_prompt + row.test.n_gen);
+  const double tokens = each * static_cast<double>(std::max<int64_t>(row.test.n_sessions, 1));
   std::vector<double> rates = samples_ns(row);
   for (double& rate : rates) rate = tokens * 1e9 / rate;
   return rates;
 }
 
 bool decodes_only(const BenchTest& test) {
-  return test.n_gen > 0 && test.n_prompt == 0;
+  return test.n_gen > 0 && test.n_prompt == 0 && test.n_sessions == 0;
 }
 
 // Weights read a second; 0 for tests that use a weight for several tokens at once.
@@ -92,6 +93,7 @@ Json fields_of(const BenchRow& row) {
           {"avg_ts", ts.mean},
           {"stddev_ts", ts.deviation},
           {"test", row.test.name()},
+          {"n_sessions", row.test.n_sessions},
           {"device", joined(row.setup.devices)},
           {"synthetic", row.setup.model.is_synthetic},
           {"type_compute", type_name(row.compute_type)},

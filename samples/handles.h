@@ -17,6 +17,7 @@ struct FreeHandle {
   void operator()(minimax_image* image) const { minimax_image_free(image); }
   void operator()(minimax_snapshot* snapshot) const { minimax_snapshot_free(snapshot); }
   void operator()(minimax_sampler* sampler) const { minimax_sampler_free(sampler); }
+  void operator()(minimax_batch* batch) const { minimax_batch_free(batch); }
 };
 using EngineHandle = std::unique_ptr<minimax_engine, FreeHandle>;
 using SessionHandle = std::unique_ptr<minimax_session, FreeHandle>;
@@ -24,6 +25,7 @@ using PromptHandle = std::unique_ptr<minimax_prompt, FreeHandle>;
 using ImageHandle = std::unique_ptr<minimax_image, FreeHandle>;
 using SnapshotHandle = std::unique_ptr<minimax_snapshot, FreeHandle>;
 using SamplerHandle = std::unique_ptr<minimax_sampler, FreeHandle>;
+using BatchHandle = std::unique_ptr<minimax_batch, FreeHandle>;
 
 class StatusError : public std::runtime_error {
  public:

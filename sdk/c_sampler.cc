@@ -34,6 +34,7 @@ SamplerOptions read_sampler_options(const minimax_sampler_options* given) {
 
 using minimax::guard;
 using minimax::require;
+using minimax::sampler_of;
 
 void minimax_sampler_options_init(minimax_sampler_options* options) {
   minimax::init_struct(options);
@@ -46,8 +47,9 @@ minimax_status minimax_sampler_create(const minimax_engine* engine,
     const minimax::Model& model = minimax::model_of(engine);
     require(out_sampler, "out_sampler is NULL");
     *out_sampler = new minimax_sampler{
-        engine->model, minimax::Sampler(minimax::read_sampler_options(options),
-                                        model.vocabulary_size(), model.suppressed())};
+        engine->model,
+        std::make_shared<minimax::LentSampler>(minimax::read_sampler_options(options),
+                                               model.vocabulary_size(), model.suppressed())};
   });
 }
 
@@ -56,39 +58,33 @@ void minimax_sampler_free(minimax_sampler* sampler) {
 }
 
 minimax_status minimax_sampler_reset(minimax_sampler* sampler) {
-  return guard([&] {
-    require(sampler, "sampler is NULL");
-    sampler->sampler.reset();
-  });
+  return guard([&] { sampler_of(sampler).reset(); });
 }
 
 minimax_status minimax_sampler_sample(minimax_sampler* sampler, const minimax_session* session,
                                       int32_t* out_token) {
   return guard([&] {
-    require(sampler, "sampler is NULL");
+    minimax::Sampler& drawing = sampler_of(sampler);
     require(session, "session is NULL");
     require(out_token, "out_token is NULL");
     if (sampler->model != session->model()) {
       minimax::fail(MINIMAX_WRONG_MODEL, "the sampler belongs to another engine than the session");
     }
-    *out_token = sampler->sampler.sample(session->logits(), session->timeline().tokens());
+    session->loan().require_home("the session");
+    *out_token = drawing.sample(session->logits(), session->timeline().tokens());
   });
 }
 
 minimax_status minimax_sampler_accept(minimax_sampler* sampler, int32_t token) {
-  return guard([&] {
-    require(sampler, "sampler is NULL");
-    sampler->sampler.accept(token);
-  });
+  return guard([&] { sampler_of(sampler).accept(token); });
 }
 
 minimax_status minimax_sampler_logprobs(const minimax_sampler* sampler,
                                         minimax_token_logprob* entries, size_t capacity,
                                         size_t* out_count) {
   return guard([&] {
-    require(sampler, "sampler is NULL");
     std::vector<minimax_token_logprob> out;
-    for (const minimax::TokenLogprob& entry : sampler->sampler.logprobs()) {
+    for (const minimax::TokenLogprob& entry : sampler_of(sampler).logprobs()) {
       out.push_back({entry.token, entry.logprob});
     }
     minimax::write_buffer<minimax_token_logprob>(out, entries, capacity, out_count);

@@ -15,11 +15,13 @@ constexpr int32_t most_rewind_tokens = 4096;
 
 Session& session_of(minimax_session* session) {
   require(session, "session is NULL");
+  session->loan().require_home("the session");
   return *session;
 }
 
 const Session& session_of(const minimax_session* session) {
   require(session, "session is NULL");
+  session->loan().require_home("the session");
   return *session;
 }
 
@@ -53,6 +55,8 @@ minimax_session_stats describe(const Session& session) {
   return stats;
 }
 
+}  // namespace
+
 GenerateOptions read_generate_options(const minimax_generate_options* given) {
   const minimax_generate_options read = read_struct(given, "options");
   require(read.max_tokens >= 0, "max_tokens is ", read.max_tokens, ", expected 0 or more");
@@ -66,7 +70,6 @@ GenerateOptions read_generate_options(const minimax_generate_options* given) {
           read.user};
 }
 
-}  // namespace
 }  // namespace minimax
 
 using minimax::guard;
@@ -233,7 +236,7 @@ minimax_status minimax_session_generate(minimax_session* session, minimax_sample
       }
     };
     if (sampler) {
-      generate_with(sampler->sampler);
+      generate_with(minimax::sampler_of(sampler));
     } else {
       minimax::Sampler greedy({}, speaking.model()->vocabulary_size(),
                               speaking.model()->suppressed());

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "engine/sampler.h"
+#include "sdk/batch.h"
+#include "sdk/generate.h"
 #include "sdk/model.h"
 #include "sdk/prompt.h"
 #include "sdk/session.h"
@@ -39,7 +41,12 @@ struct minimax_text_stream {
 
 struct minimax_sampler {
   std::shared_ptr<minimax::Model> model;
-  minimax::Sampler sampler;
+  std::shared_ptr<minimax::LentSampler> lent;  // also a batch's while it draws with it
+};
+
+struct minimax_batch {
+  std::shared_ptr<minimax::Batch> batch;  // also of sessions that are withdrawn from it
+  minimax::BatchEvent event;              // taken last: its text is the caller's until the next
 };
 
 namespace minimax {
@@ -49,8 +56,16 @@ inline const Model& model_of(const minimax_engine* engine) {
   return *engine->model;
 }
 
+// At home, not in a batch.
+inline Sampler& sampler_of(const minimax_sampler* sampler) {
+  require(sampler, "sampler is NULL");
+  sampler->lent->loan.require_home("the sampler");
+  return sampler->lent->sampler;
+}
+
 // The C options, checked and filled with defaults.
 EngineOptions read_engine_options(const minimax_engine_options* given);
 SamplerOptions read_sampler_options(const minimax_sampler_options* given);
+GenerateOptions read_generate_options(const minimax_generate_options* given);
 
 }  // namespace minimax

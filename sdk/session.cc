@@ -61,12 +61,6 @@ class Scores final : public LastRow {
   std::span<float> logprobs_;
 };
 
-// A status that leaves the timeline whole (Engine::feed).
-bool leaves_whole(minimax_status status) {
-  return status == MINIMAX_CANCELLED || status == MINIMAX_CONTEXT_FULL ||
-         status == MINIMAX_OUT_OF_MEMORY;
-}
-
 }  // namespace
 
 Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
@@ -87,7 +81,13 @@ Session::Session(const SessionMark& mark)
 }
 
 Session::~Session() {
+  loan_.withdraw();
   model_->session_ended(timeline_->state_bytes());
+}
+
+bool Session::leaves_whole(minimax_status status) {
+  return status == MINIMAX_CANCELLED || status == MINIMAX_CONTEXT_FULL ||
+         status == MINIMAX_OUT_OF_MEMORY;
 }
 
 void Session::require_whole() const {
@@ -122,6 +122,18 @@ FeedCounts Session::feed_prompt(const Prompt& prompt, size_t first_token) {
   return counts;
 }
 
+std::shared_ptr<const EncodedPicture> encode_picture(const Model& model,
+                                                     const PromptPicture& picture,
+                                                     const TileProgress& progress,
+                                                     bool* was_cached) {
+  auto encoded = model.pictures().encoded(*picture.image, progress, was_cached);
+  if (encoded->rows.dim(0) != picture.token_count) {
+    fail(MINIMAX_INTERNAL_ERROR, "a picture became ", encoded->rows.dim(0), " rows, ",
+         picture.token_count, " were planned");
+  }
+  return encoded;
+}
+
 // The pictures of a prompt from a token on, from the cache or made now.
 std::vector<PlacedPicture> Session::encode(const Prompt& prompt, size_t first_token,
                                            FeedCounts& counts) {
@@ -131,12 +143,8 @@ std::vector<PlacedPicture> Session::encode(const Prompt& prompt, size_t first_to
     const PromptPicture& picture = prompt.picture(place.picture);
     if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
     bool was_cached = false;
-    auto encoded = model_->pictures().encoded(
-        *picture.image, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
-    if (encoded->rows.dim(0) != picture.token_count) {
-      fail(MINIMAX_INTERNAL_ERROR, "a picture became ", encoded->rows.dim(0), " rows, ",
-           picture.token_count, " were planned");
-    }
+    auto encoded = encode_picture(
+        *model_, picture, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
     placed.push_back({static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token),
                       std::move(encoded)});
     counts.image_count += 1;
@@ -182,7 +190,7 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
   const int64_t before = timeline_->position();
   std::vector<EmbeddedRows> rows;
   for (const PlacedPicture& placed : pictures) rows.push_back({placed.first, placed.picture->rows});
-  pictures_.reserve(pictures_.size() + pictures.size());
+  expect_pictures(pictures.size());
   try {
     model_->engine().feed({timeline_.get(), tokens, wanted, &sink, 0, rows}, cancel_);
     has_logits_ = true;
@@ -204,7 +212,14 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
   (tokens.size() == 1 ? counts_.decode_tokens : counts_.prefill_tokens) += tokens.size();
 }
 
-// What of the pictures has been fed since `before`; takes no memory.
+void Session::stepped(const SharedStep& step) {
+  has_logits_ = step.has_logits;
+  const bool is_answer = step.part == SharedStep::Part::answer;
+  (is_answer ? counts_.decode_ns : counts_.prefill_ns) += step.ns;
+  (is_answer ? counts_.decode_tokens : counts_.prefill_tokens) +=
+      static_cast<uint64_t>(step.token_count);
+}
+
 void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) {
   const int64_t fed = timeline_->position() - before;
   for (const PlacedPicture& placed : pictures) {

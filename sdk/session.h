@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "sdk/loan.h"
 #include "sdk/model.h"
 #include "sdk/prompt.h"
 
@@ -46,7 +47,23 @@ struct SessionMark {
   std::vector<float> logits;  // empty: there were none
 };
 
-// One thread at a time, but cancel().
+// What a session's part in a step that it shared with others came to.
+struct SharedStep {
+  enum class Part { prompt, answer };
+  Part part;
+  int64_t token_count;
+  bool has_logits;  // in Session::logits_room()
+  uint64_t ns;      // of the whole step
+};
+
+// A picture of a prompt, from the cache or made now. was_cached may be nullptr. MINIMAX_CANCELLED when
+// progress says so.
+std::shared_ptr<const EncodedPicture> encode_picture(const Model& model,
+                                                     const PromptPicture& picture,
+                                                     const TileProgress& progress,
+                                                     bool* was_cached);
+
+// One thread at a time, but cancel(). While it is lent to a batch only that may use it.
 class Session {
  public:
   // rewind_tokens 0 or more.
@@ -71,6 +88,20 @@ class Session {
   // feed() within something that has begun.
   void feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures = {});
 
+  // In place of feed(), for a batch, which computes steps of several sessions together. reserve() takes
+  // room for the tokens of all steps that follow; errors as of Engine::reserve, nothing has changed then.
+  void reserve(int64_t token_count) { model_->engine().reserve(*timeline_, token_count); }
+  Timeline& timeline_to_step() { return *timeline_; }
+  std::span<float> logits_room() { return logits_; }  // [V] for the logits after the last token
+  void stepped(const SharedStep& step);
+  void step_failed(minimax_status status) { is_poisoned_ = !leaves_whole(status); }
+  // What of the pictures has been fed since the position was `before`; takes no memory that was not
+  // taken by expect_pictures().
+  void expect_pictures(size_t count) { pictures_.reserve(pictures_.size() + count); }
+  void remember(std::span<const PlacedPicture> pictures, int64_t before);
+  Loan& loan() { return loan_; }
+  const Loan& loan() const { return loan_; }
+
   std::shared_ptr<const SessionMark> mark() const;
   // MINIMAX_WRONG_MODEL, MINIMAX_UNSUPPORTED as Timeline::return_to; all or nothing.
   void return_to(const SessionMark& mark);
@@ -93,8 +124,10 @@ class Session {
   void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
            std::span<const PlacedPicture> pictures = {});
   std::vector<PlacedPicture> encode(const Prompt& prompt, size_t first_token, FeedCounts& counts);
-  void remember(std::span<const PlacedPicture> pictures, int64_t before);
+  // A status after which the timeline is as it was (Engine::feed).
+  static bool leaves_whole(minimax_status status);
 
+  Loan loan_;
   std::shared_ptr<Model> model_;
   std::unique_ptr<Timeline> timeline_;
   std::vector<float> logits_;  // [V]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/state/kv_pages.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "base/error.h"
@@ -77,6 +79,20 @@ bool PagePool::is_shared(std::byte* page) const {
 size_t PagePool::used_bytes() const {
   const std::lock_guard lock(mutex_);
   return used_count_ * page_bytes_;
+}
+
+PagePool::Left PagePool::left() const {
+  const std::lock_guard lock(mutex_);
+  if (limit_bytes_ == 0) return {SIZE_MAX, free_.size()};
+  const size_t most = limit_bytes_ / page_bytes_;
+  return {most - std::min(most, used_count_), free_.size()};
+}
+
+int64_t KvPages::needed(int64_t position, int64_t count) const {
+  const auto held = static_cast<int64_t>(pages_.size());
+  const auto next = static_cast<size_t>(position / page_tokens_);
+  const bool copies = count > 0 && next < pages_.size() && pool_->is_shared(pages_[next]);
+  return std::max<int64_t>(pages_for(position + count) - held, 0) + (copies ? 1 : 0);
 }
 
 void KvPages::reserve(int64_t token_count) {

@@ -34,6 +34,13 @@ class PagePool {
 
   size_t page_bytes() const { return page_bytes_; }
   size_t used_bytes() const;
+  // Pages that may still be handed out before the limit, and of these (or of any number, without a
+  // limit) those that are there already.
+  struct Left {
+    size_t within_limit;  // SIZE_MAX without one
+    size_t at_hand;
+  };
+  Left left() const;
 
  private:
   Memory& memory_;
@@ -56,6 +63,8 @@ class KvPages {
   KvPages(const KvPages&) = delete;
   KvPages& operator=(const KvPages&) = delete;
 
+  // How many pages the pool will be asked for when `count` tokens follow those before `position`.
+  int64_t needed(int64_t position, int64_t count) const;
   // Room for so many tokens altogether; all or nothing, errors as PagePool::acquire.
   void reserve(int64_t token_count);
   // Owns the same pages as another, as far as its first token_count tokens need them.

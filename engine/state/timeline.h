@@ -58,6 +58,8 @@ class Timeline {
   int64_t committed() const { return committed_; }
   int64_t committed_after(int64_t count) const;
 
+  // Pages that reserve(count) would take from the pool.
+  int64_t pages_needed(int64_t count) const { return pages_.needed(position(), count); }
   // Takes all memory that feeding `count` more tokens needs, and copies what it shares with others and
   // would change. All or nothing; MINIMAX_CONTEXT_FULL, MINIMAX_OUT_OF_MEMORY.
   void reserve(int64_t count);

@@ -94,6 +94,40 @@ static minimax_status fill_generate_result(void* out) {
   return minimax_session_generate(session, NULL, NULL, out);
 }
 
+static minimax_status create_batch_with(void* options) {
+  minimax_batch* created = NULL;
+  const minimax_status status = minimax_batch_create(engine, options, &created);
+  minimax_batch_free(created);
+  return status;
+}
+
+/* A request of its defaults is an answer that goes on. */
+static minimax_status submit_with(void* request) {
+  uint64_t ticket = 0;
+  minimax_batch* batch = NULL;
+  CHECK_OK(ready_to_answer());
+  CHECK_OK(minimax_batch_create(engine, NULL, &batch));
+  const minimax_status status = minimax_batch_submit(batch, session, request, &ticket);
+  minimax_batch_free(batch);
+  return status;
+}
+
+static minimax_status fill_event(void* out) {
+  minimax_batch* batch = NULL;
+  CHECK_OK(minimax_batch_create(engine, NULL, &batch));
+  const minimax_status status = minimax_batch_next_event(batch, out);
+  minimax_batch_free(batch);
+  return status;
+}
+
+static minimax_status fill_batch_stats(void* out) {
+  minimax_batch* batch = NULL;
+  CHECK_OK(minimax_batch_create(engine, NULL, &batch));
+  const minimax_status status = minimax_batch_get_stats(batch, out);
+  minimax_batch_free(batch);
+  return status;
+}
+
 #define INIT(type)                    \
   static void init_##type(void* at) { \
     minimax_##type##_init(at);        \
@@ -113,6 +147,10 @@ INIT(feed_report)
 INIT(image_span)
 INIT(session_stats)
 INIT(generate_result)
+INIT(batch_options)
+INIT(batch_request)
+INIT(batch_event)
+INIT(batch_stats)
 
 #define CASE(type, last, use) \
   { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
@@ -123,6 +161,8 @@ static const struct_case inputs[] = {
     CASE(session_options, rewind_tokens, create_session_with),
     CASE(sampler_options, top_logprobs, create_sampler_with),
     CASE(generate_options, user, generate_with),
+    CASE(batch_options, step_tokens, create_batch_with),
+    CASE(batch_request, user, submit_with),
 };
 static const struct_case outputs[] = {
     CASE(device_info, core_count, fill_device_info),
@@ -137,6 +177,8 @@ static const struct_case outputs[] = {
     CASE(image_span, image_id, fill_image_span),
     CASE(session_stats, is_poisoned, fill_stats),
     CASE(generate_result, decode_ns, fill_generate_result),
+    CASE(batch_event, decode_ns, fill_event),
+    CASE(batch_stats, promised_bytes, fill_batch_stats),
 };
 
 /* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */

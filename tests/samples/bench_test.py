@@ -55,6 +55,15 @@ class Tests(unittest.TestCase):
         self.assertEqual([r["test"] for r in found], ["load cold", "load warm", "ttft16"])
         self.assertEqual([len(r["samples_ns"]) for r in found], [1, 2, 2])
 
+    def test_many_sessions_and_cancels(self):
+        found = rows("-p", "0", "-n", "3", "--sessions", "1,4", "--cancel", "2", "-d", "5", "-r", "1", "--no-warmup")
+        self.assertEqual([r["test"] for r in found],
+                         ["tg3 @ d5", "sessions1 tg3 @ d5", "sessions4 tg3 @ d5", "cancel2 @ d5"])
+        self.assertEqual([r["n_sessions"] for r in found], [0, 1, 4, 2])
+        together = found[2]
+        self.assertAlmostEqual(together["samples_ts"][0] * together["samples_ns"][0] / 1e9, 12, places=3)
+        self.assertGreater(together["session_bytes"], 3 * found[1]["session_bytes"])
+
     def test_random_weights_of_a_config(self):
         done = run("--synthetic", MODEL + "/config.json", *SMALL, "-o", "jsonl")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -149,7 +158,7 @@ class Failures(unittest.TestCase):
 
     def test_wrong_usage(self):
         for flag, value in (("-p", "many"), ("-p", "4-2"), ("-p", "1-4*1"), ("-n", "-3"), ("-pg", "5"), ("-r", "0"),
-                            ("-o", "xml"), ("--compute", "f8"), ("-b", "0"), ("-p", "99999999999999999999")):
+                            ("-o", "xml"), ("--compute", "f8"), ("-b", "0"), ("--sessions", "0"), ("--cancel", "x"), ("-p", "99999999999999999999")):
             with self.subTest(flag=flag, value=value):
                 self.check(2, value, "-m", MODEL, flag, value)
         self.check(2, "stray", "stray")
