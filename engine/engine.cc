@@ -249,6 +249,24 @@ std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {
   return std::make_unique<Timeline>(mark, backend_->memory());
 }
 
+TimelineChunks Engine::chunks_of(const TimelineShape& shape) {
+  const KvPageShape pages{2 * config_.softmax_layer_count() * config_.kv_head_count, kv_page_tokens,
+                          config_.head_dim, kv_type_};
+  return {shape, pages, backend_->memory()};
+}
+
+const ModelFingerprint& Engine::fingerprint() const {
+  std::call_once(fingerprint_once_, [&] {
+    const bool is_synthetic = options_.weights == WeightOrigin::synthetic;
+    const TensorNaming naming =
+        is_synthetic
+            ? released_naming(config_)
+            : detect_naming(config_, [&](std::string_view name) { return source_->has(name); });
+    fingerprint_ = fingerprint_of(config_, text_tensors(config_, naming), *source_);
+  });
+  return fingerprint_;
+}
+
 void Engine::feed(const StepEntry& entry, const std::atomic<bool>& cancel) {
   Timeline& timeline = *entry.timeline;
   const int64_t count = static_cast<int64_t>(entry.tokens.size());

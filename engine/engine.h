@@ -15,9 +15,11 @@
 #include "engine/kernels/open_backend.h"
 #include "engine/model/config.h"
 #include "engine/model/decoder.h"
+#include "engine/model/fingerprint.h"
 #include "engine/model/memory_plan.h"
 #include "engine/model/step.h"
 #include "engine/state/timeline.h"
+#include "engine/state/timeline_chunks.h"
 #include "engine/weights/weight_source.h"
 
 namespace minimax {
@@ -93,6 +95,11 @@ class Engine {
 
   std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
 
+  // Timelines of that shape on their way out of the engine, or into it.
+  TimelineChunks chunks_of(const TimelineShape& shape);
+  // The first call looks at the weights, which may have to be read from the files.
+  const ModelFingerprint& fingerprint() const;
+
   // Feeds tokens in chunks that end at multiples of chunk_tokens. Ids must be in range. On
   // MINIMAX_CANCELLED the timeline stands after the last whole chunk; after MINIMAX_CONTEXT_FULL and
   // MINIMAX_OUT_OF_MEMORY where it was; after any other error it is broken.
@@ -129,6 +136,8 @@ class Engine {
   Decoder decoder_;
   std::vector<int32_t> zero_rows_;
   std::unique_ptr<PagePool> pages_;
+  mutable std::once_flag fingerprint_once_;
+  mutable ModelFingerprint fingerprint_{};  // once it was asked for
 
   std::mutex step_mutex_;  // guards what follows
   StepLimits limits_;

@@ -71,6 +71,9 @@ class Timeline {
   // Forgets the tokens from `position` on, which is at least committed(): states and logs stay as they
   // are, and what comes next overwrites what was.
   void rewind(int64_t position) noexcept;
+  // An empty timeline, whose states, log and reserved pages have been filled in from elsewhere, holds
+  // these tokens now.
+  void restore(std::vector<int32_t> tokens, int64_t committed) noexcept;
   // Empty again; pages go back to the pool.
   void reset() noexcept;
 
@@ -78,6 +81,7 @@ class Timeline {
   Tensor state(int64_t i) const;  // [H, D, D] f32, key dimension first
   Tensor log(int64_t i) const;    // [H, 2, R, D]: keys (0) and values (1) of token j in row j % R
   std::span<std::byte* const> pages() const { return pages_.pages(); }
+  const TimelineShape& shape() const { return shape_; }
 
   size_t state_bytes() const;
   size_t kv_bytes() const { return pages_.size_bytes(); }

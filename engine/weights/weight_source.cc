@@ -195,6 +195,10 @@ void WeightSource::read_pages() {
   upload_.reset();
 }
 
+void WeightSource::sample(const TensorSpec&, int64_t, std::span<bf16>) const {
+  fail(MINIMAX_UNSUPPORTED, "weights of this kind cannot be looked at");
+}
+
 CheckpointSource::CheckpointSource(Checkpoint checkpoint, Memory& memory,
                                    const LoadOptions& options)
     : WeightSource(memory, options), checkpoint_(std::move(checkpoint)) {
@@ -227,6 +231,14 @@ Tensor CheckpointSource::tensor_as(DType dtype, std::string_view name, const Sha
                   checkpoint_.will_need(name, offset, size_bytes);
                   convert(from, data + offset, count, dtype, to);
                 });
+}
+
+void CheckpointSource::sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const {
+  const DType stored = *required(wanted.name, wanted.shape).dtype;
+  const std::byte* data =
+      checkpoint_.bytes(wanted.name).data() + static_cast<size_t>(first) * size_of(stored);
+  convert(stored, data, static_cast<int64_t>(out.size()), DType::bf16,
+          reinterpret_cast<std::byte*>(out.data()));
 }
 
 void CheckpointSource::read_pages() {
@@ -273,9 +285,18 @@ Tensor SyntheticSource::tensor_as(DType dtype, std::string_view name, const Shap
   return made_up(name, expected, dtype, size_of(usual));
 }
 
+uint64_t SyntheticSource::seed_of(std::string_view name) const {
+  return mixed(seed_ ^ mixed(hash_of(name)));
+}
+
+void SyntheticSource::sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const {
+  make_up(seed_of(wanted.name), spread_of(wanted.name, wanted.shape), first,
+          static_cast<int64_t>(out.size()), out.data());
+}
+
 Tensor SyntheticSource::made_up(std::string_view name, const Shape& shape, DType dtype,
                                 size_t counted_bytes) {
-  const uint64_t seed = mixed(seed_ ^ mixed(hash_of(name)));
+  const uint64_t seed = seed_of(name);
   const Spread spread = spread_of(name, shape);
   return filled(dtype, shape, counted_bytes, [&](int64_t first, int64_t count, std::byte* to) {
     if (dtype == DType::f32) {
