@@ -94,6 +94,24 @@ static minimax_status fill_generate_result(void* out) {
   return minimax_session_generate(session, NULL, NULL, out);
 }
 
+static minimax_status save_with(void* options) {
+  return minimax_session_save(shown, "structs_test.session", options);
+}
+
+static minimax_status load_with(void* options) {
+  minimax_session* loaded = NULL;
+  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
+  const minimax_status status =
+      minimax_session_load(engine, "structs_test.session", options, &loaded);
+  minimax_session_free(loaded);
+  return status;
+}
+
+static minimax_status fill_session_file_info(void* out) {
+  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
+  return minimax_get_session_file_info("structs_test.session", out);
+}
+
 #define INIT(type)                    \
   static void init_##type(void* at) { \
     minimax_##type##_init(at);        \
@@ -113,6 +131,9 @@ INIT(feed_report)
 INIT(image_span)
 INIT(session_stats)
 INIT(generate_result)
+INIT(session_save_options)
+INIT(session_load_options)
+INIT(session_file_info)
 
 #define CASE(type, last, use) \
   { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
@@ -123,6 +144,8 @@ static const struct_case inputs[] = {
     CASE(session_options, rewind_tokens, create_session_with),
     CASE(sampler_options, top_logprobs, create_sampler_with),
     CASE(generate_options, user, generate_with),
+    CASE(session_save_options, sampler, save_with),
+    CASE(session_load_options, sampler, load_with),
 };
 static const struct_case outputs[] = {
     CASE(device_info, core_count, fill_device_info),
@@ -137,6 +160,7 @@ static const struct_case outputs[] = {
     CASE(image_span, image_id, fill_image_span),
     CASE(session_stats, is_poisoned, fill_stats),
     CASE(generate_result, decode_ns, fill_generate_result),
+    CASE(session_file_info, model_id, fill_session_file_info),
 };
 
 /* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */
