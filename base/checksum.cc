@@ -2,6 +2,10 @@
 #include "base/checksum.h"
 
 #include <xxhash.h>
+// The same functions for the vector instructions of the processor: three times as fast.
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#endif
 
 #include <new>
 

@@ -54,11 +54,14 @@ class FileWriter final : public ByteSink {
   void open_part();
   void name_part();
   void require_done(int result) const;
+  void begin_to_sync();
 
   std::filesystem::path path_;
   std::filesystem::path folder_;
   std::filesystem::path part_;  // its name until it takes the other; empty: it has none
   int descriptor_ = -1;
+  uint64_t done_bytes_ = 0;
+  uint64_t syncing_bytes_ = 0;  // of these, on their way to the disk
 };
 
 }  // namespace minimax

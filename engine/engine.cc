@@ -239,10 +239,10 @@ size_t Engine::workspace_bytes() const {
   return arena_.size_bytes() + backend_->scratch_bytes(step_limits(config_, options_.chunk_tokens));
 }
 
-std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens) {
+std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens, InitialState initial) {
   return std::make_unique<Timeline>(
       timeline_shape(config_, rewind_tokens, backend_->activation_type()), kv_page_tokens,
-      backend_->memory(), *pages_);
+      backend_->memory(), *pages_, initial);
 }
 
 std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {

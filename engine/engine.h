@@ -91,7 +91,8 @@ class Engine {
   std::span<const int32_t> zero_rows() const { return zero_rows_; }
 
   // An empty timeline that can always go back rewind_tokens tokens. MINIMAX_OUT_OF_MEMORY.
-  std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens);
+  std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens,
+                                         InitialState initial = InitialState::zero);
 
   std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
 

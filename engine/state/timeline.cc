@@ -20,8 +20,10 @@ size_t log_size(const TimelineShape& shape) {
 
 }  // namespace
 
-Timeline::Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool)
+Timeline::Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool,
+                   InitialState initial)
     : shape_(shape), memory_(&memory), pages_(pool, page_tokens), lightning_(new_lightning()) {
+  if (initial == InitialState::undefined) return;
   memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
   memory_->zero(lightning_->logs.data(), lightning_->logs.size_bytes());
 }

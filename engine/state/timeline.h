@@ -41,12 +41,16 @@ struct TimelineMark {
   KvPages pages;
 };
 
+enum class InitialState { zero, undefined };
+
 // One thread at a time. Between reserve() and advance() a step computes into the views; if it fails the
 // timeline is as before as long as nothing had been folded.
 class Timeline {
  public:
-  // Memory and pool must outlive it. MINIMAX_OUT_OF_MEMORY.
-  Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool);
+  // Memory and pool must outlive it. States and logs that are undefined must be filled in, all of them,
+  // before they are used. MINIMAX_OUT_OF_MEMORY.
+  Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool,
+           InitialState initial = InitialState::zero);
 
   // The timeline that the mark holds, at no cost.
   Timeline(const TimelineMark& mark, Memory& memory);

@@ -52,6 +52,18 @@ size_t TimelineChunks::Block::size_bytes() const {
   return bytes_of(planes * rows * width, type);
 }
 
+template <typename Body>
+void TimelineChunks::Block::for_each_run(std::byte* at, const Body& body) const {
+  const int64_t begin = first % rows, together = std::min(count, rows - begin);
+  const auto rows_at = [&](int64_t row, int64_t row_count) -> std::span<std::byte> {
+    return {at + bytes_of(row * width, type), bytes_of(row_count * width, type)};
+  };
+  for (int64_t plane = 0; plane < planes; ++plane) {
+    if (together > 0) body(rows_at(plane * rows + begin, together));
+    if (count > together) body(rows_at(plane * rows, count - together));
+  }
+}
+
 TimelineChunks::TimelineChunks(const TimelineShape& shape, const KvPageShape& pages, Memory& memory)
     : shape_(shape), pages_(pages), memory_(memory) {
 }
@@ -133,7 +145,7 @@ void TimelineChunks::read_page(Timeline& timeline, const TimelineExtent& extent,
 }
 
 void TimelineChunks::write(const Block& block, ChunkWriter& writer) {
-  const auto* data = static_cast<const std::byte*>(block.data);
+  auto* data = static_cast<std::byte*>(block.data);
   if (!memory_.host_addressable()) {
     block_.resize(block.size_bytes());
     memory_.copy_to_host(block_.data(), block.data, block_.size());
@@ -142,43 +154,49 @@ void TimelineChunks::write(const Block& block, ChunkWriter& writer) {
   if (block.is_whole()) {
     writer.write({data, block.size_bytes()});
   } else {
-    const size_t row_bytes = bytes_of(block.width, block.type);
-    chunk_.resize(static_cast<size_t>(block.planes * block.count) * row_bytes);
+    chunk_.resize(bytes_of(block.planes * block.count * block.width, block.type));
     std::byte* to = chunk_.data();
-    for (int64_t plane = 0; plane < block.planes; ++plane) {
-      for (int64_t i = 0; i < block.count; ++i, to += row_bytes) {
-        const int64_t row = plane * block.rows + (block.first + i) % block.rows;
-        std::memcpy(to, data + static_cast<size_t>(row) * row_bytes, row_bytes);
-      }
-    }
+    block.for_each_run(data, [&](std::span<const std::byte> rows) {
+      std::memcpy(to, rows.data(), rows.size());
+      to += rows.size();
+    });
     writer.write(chunk_);
   }
   writer.end();
 }
 
-// Rows that are not meant keep what they had where the host can reach them, and are zero elsewhere: nobody
-// reads them.
 void TimelineChunks::read(const Block& block, DType type, ChunkReader& reader) {
   const bool in_place = memory_.host_addressable();
   auto* data = static_cast<std::byte*>(block.data);
-  if (in_place && block.is_whole() && type == block.type) {
-    return reader.read({data, block.size_bytes()});
-  }
   if (!in_place) {
-    block_.assign(block.size_bytes(), std::byte{});
+    block_.resize(block.size_bytes());
     data = block_.data();
   }
-  const size_t row_bytes = bytes_of(block.width, type);
-  chunk_.resize(static_cast<size_t>(block.planes * block.count) * row_bytes);
-  reader.read(chunk_);
-  const std::byte* from = chunk_.data();
-  for (int64_t plane = 0; plane < block.planes; ++plane) {
-    for (int64_t i = 0; i < block.count; ++i, from += row_bytes) {
-      const int64_t row = plane * block.rows + (block.first + i) % block.rows;
-      convert(type, from, block.width, block.type, data + bytes_of(row * block.width, block.type));
-    }
+  block.rest().for_each_run(
+      data, [](std::span<std::byte> rows) { std::memset(rows.data(), 0, rows.size()); });
+  if (block.is_whole() && type == block.type) {
+    reader.read({data, block.size_bytes()});
+  } else if (type == block.type) {
+    block.for_each_run(data, [&](std::span<std::byte> rows) { reader.read(rows); });
+  } else {
+    chunk_.resize(bytes_of(block.planes * block.count * block.width, type));
+    reader.read(chunk_);
+    const std::byte* from = chunk_.data();
+    block.for_each_run(data, [&](std::span<std::byte> rows) {
+      const auto count = static_cast<int64_t>(rows.size() / size_of(block.type));
+      convert(type, from, count, block.type, rows.data());
+      from += bytes_of(count, type);
+    });
   }
   if (!in_place) memory_.copy_from_host(block.data, block_.data(), block_.size());
+}
+
+void TimelineChunks::clear_the_rest(Timeline& timeline, const TimelineExtent& extent) const {
+  for (int64_t i = 0; i < shape_.lightning_layer_count; ++i) {
+    const Tensor state = timeline.state(i), log = timeline.log(i);
+    if (extent.committed == 0) memory_.zero(state.raw(), state.size_bytes());
+    if (extent.log_tokens() == 0) memory_.zero(log.raw(), log.size_bytes());
+  }
 }
 
 }  // namespace minimax

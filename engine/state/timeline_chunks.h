@@ -51,12 +51,15 @@ class TimelineChunks {
   void write_log(const Timeline& timeline, int64_t layer, ChunkWriter& writer);
   void write_page(const Timeline& timeline, int64_t page, ChunkWriter& writer);
 
-  // Each reads one whole chunk into an empty timeline, whose page has been reserved. MINIMAX_BAD_FILE.
+  // Each reads one whole chunk into an empty timeline, whose page has been reserved. What a chunk does not
+  // have of a log or page is zero then. MINIMAX_BAD_FILE.
   void read_state(Timeline& timeline, int64_t layer, ChunkReader& reader);
   void read_log(Timeline& timeline, const TimelineExtent& extent, int64_t layer,
                 ChunkReader& reader);
   void read_page(Timeline& timeline, const TimelineExtent& extent, int64_t page,
                  ChunkReader& reader);
+  // States and logs that have no chunks are zero then.
+  void clear_the_rest(Timeline& timeline, const TimelineExtent& extent) const;
 
  private:
   // A block of the device's memory: planes [rows, D], and which of their rows are meant: `count` of them
@@ -69,6 +72,12 @@ class TimelineChunks {
 
     size_t size_bytes() const;
     bool is_whole() const { return count == rows && first % rows == 0; }
+    // The rows that are not meant.
+    Block rest() const { return {data, type, planes, rows, width, first + count, rows - count}; }
+    // body(bytes) for each of the rows that are meant, as far as they lie together, in their order;
+    // `at` is the block or a copy of it.
+    template <typename Body>
+    void for_each_run(std::byte* at, const Body& body) const;
   };
   Block state_block(const Timeline& timeline, int64_t layer) const;
   Block log_block(const Timeline& timeline, int64_t layer, int64_t committed, int64_t count) const;
