@@ -23,8 +23,8 @@ class BenchEngine {
   const minimax_engine_info& info() const { return info_; }
   const BenchModel& model() const { return model_; }
 
-  // Nanoseconds of one run of a throughput or first_token test. The session is emptied and filled
-  // to the depth, and the tokens are drawn, before the clock starts.
+  // Nanoseconds of one run of a test, but for those of opening a model. The session is emptied and
+  // filled to the depth, and the tokens are drawn, before the clock starts.
   uint64_t run(const BenchTest& test);
   // States, keys and values of the session as the last run left it.
   uint64_t session_bytes() const;
@@ -36,6 +36,7 @@ class BenchEngine {
   std::vector<int32_t> draw(int64_t count);
   void feed(const std::vector<int32_t>& tokens, int64_t n_batch);
   void feed_one_by_one(const std::vector<int32_t>& tokens);
+  uint64_t run_file_test(const BenchTest& test);
 
   uint64_t load_ns_ = 0;
   EngineHandle engine_;

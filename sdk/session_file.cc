@@ -127,7 +127,8 @@ class Loading {
     if (wanted == SavedSamplerWanted::yes && !index_.sampler) {
       fail(MINIMAX_NOT_AVAILABLE, name_, ": was saved without a sampler");
     }
-    std::unique_ptr<Timeline> timeline = model_->engine().new_timeline(index_.rewind_tokens);
+    std::unique_ptr<Timeline> timeline =
+        model_->engine().new_timeline(index_.rewind_tokens, InitialState::undefined);
     TimelineChunks chunks = model_->engine().chunks_of(timeline->shape());
     check_chunks(*timeline, chunks);
     LoadedSession loaded;
@@ -223,6 +224,7 @@ class Loading {
       timeline.reserve(std::min((i + 1) * kv_page_tokens, extent.position));
       chunks.read_page(timeline, extent, i, reader_);
     }
+    chunks.clear_the_rest(timeline, extent);
   }
 
   const std::shared_ptr<Model> model_;

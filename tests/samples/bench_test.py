@@ -55,6 +55,14 @@ class Tests(unittest.TestCase):
         self.assertEqual([r["test"] for r in found], ["load cold", "load warm", "ttft16"])
         self.assertEqual([len(r["samples_ns"]) for r in found], [1, 2, 2])
 
+    def test_saving_and_restoring_at_depths(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = rows("-p", "0", "-n", "0", "-d", "0,40", "--file", folder + "/bench.session", "-r", "2")
+            self.assertEqual(os.listdir(folder), ["bench.session"])
+        self.assertEqual([r["test"] for r in found], ["save", "write", "restore", "read", "save @ d40", "write @ d40",
+                                                      "restore @ d40", "read @ d40"])
+        self.assertTrue(all(r["avg_ns"] > 0 for r in found))
+
     def test_random_weights_of_a_config(self):
         done = run("--synthetic", MODEL + "/config.json", *SMALL, "-o", "jsonl")
         self.assertEqual(done.returncode, 0, done.stderr)
