@@ -44,9 +44,9 @@ template <typename Make>
 int make_part(const std::filesystem::path& path, const Make& make,
               std::filesystem::path& out_part) {
   for (int i = 0;; ++i) {
-    const std::filesystem::path part = path.string() + text('.', ::getpid(), '-', i, part_ending);
+    std::filesystem::path part = path.string() + text('.', ::getpid(), '-', i, part_ending);
     const int result = make(part.c_str());
-    if (result >= 0) out_part = part;
+    if (result >= 0) out_part = std::move(part);
     if (result >= 0 || errno != EEXIST) return result;
   }
 }
