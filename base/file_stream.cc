@@ -56,11 +56,20 @@ bool lock(int descriptor) {
   return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
 }
 
+// Whether make_part() names parts like that.
+bool is_part_of(std::string_view beginning, std::string_view name) {
+  if (!name.starts_with(beginning) || !name.ends_with(part_ending)) return false;
+  if (name.size() < beginning.size() + part_ending.size()) return false;
+  name.remove_prefix(beginning.size());
+  name.remove_suffix(part_ending.size());
+  return !name.empty() && name.find_first_not_of("0123456789-") == name.npos;
+}
+
 // Parts of `path` that killed programs have left.
 void remove_abandoned(const std::filesystem::path& folder, const std::filesystem::path& path) {
   const std::string beginning = path.filename().string() + '.';
   for (const std::string& name : names_in(folder)) {
-    if (!name.starts_with(beginning) || !name.ends_with(part_ending)) continue;
+    if (!is_part_of(beginning, name)) continue;
     const std::filesystem::path part = folder / name;
     const int descriptor = ::open(part.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     if (descriptor < 0) continue;
@@ -155,8 +164,8 @@ void FileWriter::write(std::span<const std::byte> bytes) {
 // The disk works while the rest is being written: commit() has less to wait for. Only a hint.
 void FileWriter::begin_to_sync() {
   if (done_bytes_ - syncing_bytes_ < sync_bytes) return;
-  static_cast<void>(::sync_file_range(descriptor_, static_cast<off64_t>(syncing_bytes_),
-                                      static_cast<off64_t>(done_bytes_ - syncing_bytes_),
+  static_cast<void>(::sync_file_range(descriptor_, static_cast<off_t>(syncing_bytes_),
+                                      static_cast<off_t>(done_bytes_ - syncing_bytes_),
                                       SYNC_FILE_RANGE_WRITE));
   syncing_bytes_ = done_bytes_;
 }

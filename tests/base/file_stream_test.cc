@@ -108,11 +108,13 @@ TEST_F(FileStream, RemovesWhatKilledProgramsLeft) {
   write("a.17-0.part", "left behind");
   write("a.18-0.part", "being written");
   write("b.17-0.part", "of another file");
+  write("a.b.part", "somebody's own");
+  write("a.part", "somebody's own");
   const int other = ::open((folder_ / "a.18-0.part").c_str(), O_RDONLY);
   ASSERT_EQ(::flock(other, LOCK_EX), 0);
   FileWriter(folder_ / "a").commit();
   ::close(other);
-  EXPECT_EQ(names(), (Names{"a", "a.18-0.part", "b.17-0.part"}));
+  EXPECT_EQ(names(), (Names{"a", "a.18-0.part", "a.b.part", "a.part", "b.17-0.part"}));
 }
 
 TEST_F(FileStream, RefusesWhatIsNoFile) {

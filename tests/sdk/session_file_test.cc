@@ -378,12 +378,14 @@ TEST(SessionFile, GoesOnInAnotherProcess) {
   EXPECT_EQ(scratch.file_count(), 1u);
 }
 
-// Saves one session, then the other, over the same file, until it is killed.
+// Says on standard output that it begins, then saves one session, then the other, over the same file, until it
+// is killed.
 [[noreturn]] void save_for_ever(const char* path) {
   const auto model = open(text_folder, 1);
   Session one(model, 32), other(model, 32);
   one.feed(tokens_from(1, 290));
   other.feed(tokens_from(2, 310));
+  if (::write(STDOUT_FILENO, "!", 1) != 1) ::_exit(1);
   for (;;) {
     save_file(one, path);
     save_file(other, path);
@@ -405,13 +407,20 @@ TEST(SessionFile, IsWholeWhenTheProgramIsKilledMeanwhile) {
   int of_first = 0;
   for (int i = 0; i < kills; ++i) {
     const std::string name = path.string(), self = own_path();
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
+      ::dup2(ends[1], STDOUT_FILENO);
       ::execl(self.c_str(), self.c_str(), "--save-for-ever", name.c_str(), nullptr);
       ::_exit(1);
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(60 + random() % 120));
+    char begins = 0;
+    ASSERT_EQ(::read(ends[0], &begins, 1), 1);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 20'000));
     ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);

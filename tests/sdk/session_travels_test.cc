@@ -60,7 +60,7 @@ class SessionTravels : public ::testing::Test {
     return Model::load(MINIMAX_SOURCE_DIR "/tests/golden/vendor_text_8l", options);
   }
 
-  const std::vector<int32_t> prompt_ = tokens_from(1, 270), road_ = tokens_from(2, 15);
+  const std::vector<int32_t> prompt_ = tokens_from(1, 270), road_ = tokens_from(2, 8);
   std::shared_ptr<Model> cpu_, gpu_;
 };
 
