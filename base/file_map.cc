@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,56 +21,115 @@
 namespace minimax {
 namespace {
 
-class Descriptor {
- public:
-  // Does not wait for the other end of a pipe, which is refused later.
-  explicit Descriptor(const std::filesystem::path& path)
-      : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
-
 [[noreturn]] void fail_errno(const std::filesystem::path& path, int error) {
   const bool missing = error == ENOENT || error == ENOTDIR;
   fail(missing ? MINIMAX_NOT_FOUND : MINIMAX_IO_ERROR, path.string(), ": ",
        std::generic_category().message(error));
 }
 
-size_t regular_file_size(const std::filesystem::path& path, const Descriptor& file) {
-  struct stat info {};
-  if (file.number() < 0 || ::fstat(file.number(), &info) != 0) fail_errno(path, errno);
-  if (!S_ISREG(info.st_mode)) fail(MINIMAX_IO_ERROR, path.string(), ": not a regular file");
-  return static_cast<size_t>(info.st_size);
-}
-
 }  // namespace
 
+// Does not wait for the other end of a pipe, which is refused.
+FileReader FileReader::open(const std::filesystem::path& path) {
+  FileReader file;
+  file.path_ = path;
+  file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat info {};
+  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &info) != 0) fail_errno(path, errno);
+  if (!S_ISREG(info.st_mode)) fail(MINIMAX_IO_ERROR, path.string(), ": not a regular file");
+  file.device_ = info.st_dev;
+  file.serial_ = info.st_ino;
+  file.size_ = static_cast<size_t>(info.st_size);
+  return file;
+}
+
+FileReader::FileReader(FileReader&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::move(other.path_)),
+      device_(other.device_),
+      serial_(other.serial_),
+      size_(other.size_) {
+}
+
+FileReader& FileReader::operator=(FileReader&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(path_, other.path_);
+  std::swap(device_, other.device_);
+  std::swap(serial_, other.serial_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+FileReader::~FileReader() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+size_t FileReader::read_some(size_t offset, std::span<std::byte> to) const {
+  size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t count =
+        ::pread(descriptor_, to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_errno(path_, errno);
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  return done;
+}
+
+// First what the system has in memory. The rest is asked for at once: left to itself, the system guesses
+// from one read to the next, and is led astray by threads that read at several places.
+void FileReader::read(size_t offset, std::span<std::byte> to) const {
+  const iovec whole{to.data(), to.size()};
+  const ssize_t at_hand = ::preadv2(descriptor_, &whole, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  const size_t done = at_hand > 0 ? static_cast<size_t>(at_hand) : 0;
+  if (done == to.size()) return;
+  const size_t rest = to.size() - done;
+  static_cast<void>(::posix_fadvise(descriptor_, static_cast<off_t>(offset + done),
+                                    static_cast<off_t>(rest), POSIX_FADV_WILLNEED));
+  const size_t end = offset + done + read_some(offset + done, to.subspan(done));
+  if (end < offset + to.size()) {
+    fail(MINIMAX_IO_ERROR, path_.string(), ": ends at byte ", end, ", expected at least ",
+         offset + to.size(), ": it has become shorter");
+  }
+}
+
 FileMap FileMap::open(const std::filesystem::path& path) {
-  const Descriptor file(path);
+  const FileReader file = FileReader::open(path);
   FileMap map;
-  const size_t size = regular_file_size(path, file);
-  if (size == 0) return map;
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  map.path_ = path;
+  map.device_ = file.device_;
+  map.serial_ = file.serial_;
+  if (file.size_ == 0) return map;
+  void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, file.descriptor_, 0);
   if (data == MAP_FAILED) fail_errno(path, errno);
   map.data_ = static_cast<const std::byte*>(data);
-  map.size_ = size;
+  map.size_ = file.size_;
   return map;
 }
 
+FileReader FileMap::reader() const {
+  FileReader file = FileReader::open(path_);
+  if (file.device_ != device_ || file.serial_ != serial_) {
+    fail(MINIMAX_IO_ERROR, path_.string(), ": another file has taken its place");
+  }
+  return file;
+}
+
 FileMap::FileMap(FileMap&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      path_(std::move(other.path_)),
+      device_(other.device_),
+      serial_(other.serial_) {
 }
 
 FileMap& FileMap::operator=(FileMap&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  std::swap(device_, other.device_);
+  std::swap(serial_, other.serial_);
   return *this;
 }
 
@@ -103,20 +163,11 @@ std::vector<std::string> names_in(const std::filesystem::path& folder) {
 }
 
 std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes) {
-  const Descriptor file(path);
-  const size_t size = regular_file_size(path, file);
-  require_file(size <= limit_bytes, path.string(), ": ", size, " bytes, at most ", limit_bytes,
-               " are read");
-  std::string out(size, '\0');
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t count = ::read(file.number(), out.data() + done, size - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno(path, errno);
-    if (count == 0) break;
-    done += static_cast<size_t>(count);
-  }
-  out.resize(done);
+  const FileReader file = FileReader::open(path);
+  require_file(file.size_ <= limit_bytes, path.string(), ": ", file.size_, " bytes, at most ",
+               limit_bytes, " are read");
+  std::string out(file.size_, '\0');
+  out.resize(file.read_some(0, std::as_writable_bytes(std::span(out))));
   return out;
 }
 

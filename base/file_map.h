@@ -1,14 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file's bytes, mapped read-only.
+// A file's bytes: mapped read-only, or read part by part.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace minimax {
+
+// A file that is open for reading parts of it. Immutable after construction; any thread. Costs less than
+// the first look at a mapping, which the system must first join page by page to the memory it keeps of a
+// file, and a file that has become shorter is an error here.
+class FileReader {
+ public:
+  // Errors as FileMap::open.
+  static FileReader open(const std::filesystem::path& path);
+
+  FileReader(FileReader&& other) noexcept;
+  FileReader& operator=(FileReader&& other) noexcept;
+  ~FileReader();
+
+  // All of these bytes. MINIMAX_IO_ERROR when they cannot be read or the file ends before them.
+  void read(size_t offset, std::span<std::byte> to) const;
+
+ private:
+  friend class FileMap;
+  friend std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes);
+
+  FileReader() = default;
+  // At most these bytes: fewer than wanted only at the end of the file.
+  size_t read_some(size_t offset, std::span<std::byte> to) const;
+
+  int descriptor_ = -1;
+  std::filesystem::path path_;
+  uint64_t device_ = 0, serial_ = 0;  // together one file of this machine, whatever its name
+  size_t size_ = 0;                   // when it was opened
+};
 
 // Immutable after construction; any thread. The mapping ends with the object. A file that is made
 // shorter by somebody else while it is mapped must not be read past its new end (the system raises
@@ -26,10 +56,15 @@ class FileMap {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   // Asks the system to bring these bytes into memory soon. Never fails.
   void will_need(size_t offset, size_t size) const;
+  // The mapped file, opened once more under its name. MINIMAX_IO_ERROR when that names another file by
+  // now.
+  FileReader reader() const;
 
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  std::filesystem::path path_;
+  uint64_t device_ = 0, serial_ = 0;
 };
 
 // False only when there is nothing. What cannot be looked at is there: opening it says why.

@@ -83,7 +83,7 @@ constexpr uint64_t sync_bytes = uint64_t{8} << 20;
 
 }  // namespace
 
-FileReader::FileReader(const std::filesystem::path& path)
+FileSource::FileSource(const std::filesystem::path& path)
     : name_(path.string()),
       // Does not wait for the other end of a pipe, which is refused below.
       descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
@@ -99,11 +99,11 @@ FileReader::FileReader(const std::filesystem::path& path)
   fail(MINIMAX_IO_ERROR, name_, ": not a regular file");
 }
 
-FileReader::~FileReader() {
+FileSource::~FileSource() {
   ::close(descriptor_);
 }
 
-void FileReader::read(std::span<std::byte> to) {
+void FileSource::read(std::span<std::byte> to) {
   while (!to.empty()) {
     const ssize_t count = ::read(descriptor_, to.data(), to.size());
     if (count < 0 && errno == EINTR) continue;
@@ -115,7 +115,7 @@ void FileReader::read(std::span<std::byte> to) {
   }
 }
 
-FileWriter::FileWriter(const std::filesystem::path& path)
+FileSink::FileSink(const std::filesystem::path& path)
     : path_(behind_links(path)), folder_(path_.parent_path()) {
   require(path_.has_filename(), path.string(), " names no file");
   if (folder_.empty()) folder_ = ".";
@@ -132,7 +132,7 @@ FileWriter::FileWriter(const std::filesystem::path& path)
       lock(descriptor_));  // where files cannot be locked, parts are not removed either
 }
 
-void FileWriter::open_part() {
+void FileSink::open_part() {
   const auto make = [](const char* part) {
     return ::open(part, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, as_umask_allows);
   };
@@ -140,17 +140,17 @@ void FileWriter::open_part() {
   if (descriptor_ < 0) fail_errno(path_.string(), errno);
 }
 
-FileWriter::~FileWriter() {
+FileSink::~FileSink() {
   ::close(descriptor_);
   if (!part_.empty()) ::unlink(part_.c_str());
 }
 
-void FileWriter::require_done(int result) const {
+void FileSink::require_done(int result) const {
   if (result < 0)
     fail(MINIMAX_IO_ERROR, path_.string(), ": ", std::generic_category().message(errno));
 }
 
-void FileWriter::write(std::span<const std::byte> bytes) {
+void FileSink::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
@@ -162,7 +162,7 @@ void FileWriter::write(std::span<const std::byte> bytes) {
 }
 
 // The disk works while the rest is being written: commit() has less to wait for. Only a hint.
-void FileWriter::begin_to_sync() {
+void FileSink::begin_to_sync() {
   if (done_bytes_ - syncing_bytes_ < sync_bytes) return;
   static_cast<void>(::sync_file_range(descriptor_, static_cast<off_t>(syncing_bytes_),
                                       static_cast<off_t>(done_bytes_ - syncing_bytes_),
@@ -171,7 +171,7 @@ void FileWriter::begin_to_sync() {
 }
 
 // A link cannot replace a file, a renaming can.
-void FileWriter::name_part() {
+void FileSink::name_part() {
   const std::string own = text("/proc/self/fd/", descriptor_);
   const auto make = [&](const char* part) {
     return ::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, part, AT_SYMLINK_FOLLOW);
@@ -179,7 +179,7 @@ void FileWriter::name_part() {
   require_done(make_part(path_, make, part_));
 }
 
-void FileWriter::commit() {
+void FileSink::commit() {
   require_done(::fsync(descriptor_));
   if (part_.empty()) name_part();
   require_done(::rename(part_.c_str(), path_.c_str()));

@@ -14,13 +14,13 @@
 namespace minimax {
 
 // A regular file. Its size is taken once, when it is opened.
-class FileReader final : public ByteSource {
+class FileSource final : public ByteSource {
  public:
   // MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR.
-  explicit FileReader(const std::filesystem::path& path);
-  ~FileReader() override;
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
+  explicit FileSource(const std::filesystem::path& path);
+  ~FileSource() override;
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
 
   void read(std::span<std::byte> to) override;
   std::optional<uint64_t> size_bytes() const override { return size_bytes_; }
@@ -36,13 +36,13 @@ class FileReader final : public ByteSource {
 // A file that is written beside the one of that name and takes its place in commit(): at every moment
 // there is the old one or the new one, whole. Without commit() it is as if it had never been. A killed
 // program may leave a file behind whose name ends in ".part"; the next writer of the same name removes it.
-class FileWriter final : public ByteSink {
+class FileSink final : public ByteSink {
  public:
   // MINIMAX_NOT_FOUND when there is no such folder, MINIMAX_IO_ERROR.
-  explicit FileWriter(const std::filesystem::path& path);
-  ~FileWriter() override;
-  FileWriter(const FileWriter&) = delete;
-  FileWriter& operator=(const FileWriter&) = delete;
+  explicit FileSink(const std::filesystem::path& path);
+  ~FileSink() override;
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
 
   void write(std::span<const std::byte> bytes) override;
   // Everything has reached the disk, under its name, when this returns. MINIMAX_IO_ERROR: nothing has

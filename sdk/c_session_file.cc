@@ -130,7 +130,7 @@ minimax_status minimax_session_save(const minimax_session* session, const char* 
   return guard([&] {
     require(session, "session is NULL");
     require(path, "path is NULL");
-    minimax::FileWriter file(path);
+    minimax::FileSink file(path);
     minimax::save(session, options, file);
     file.commit();
   });
@@ -153,7 +153,7 @@ minimax_status minimax_session_load(minimax_engine* engine, const char* path,
     (void)minimax::model_of(engine);
     require(path, "path is NULL");
     require(out_session, "out_session is NULL");
-    minimax::FileReader file(path);
+    minimax::FileSource file(path);
     minimax::load(engine, options, file, out_session);
   });
 }
@@ -175,7 +175,7 @@ minimax_status minimax_get_session_file_info(const char* path,
   return guard([&] {
     require(path, "path is NULL");
     require(out_info, "out_info is NULL");
-    minimax::FileReader file(path);
+    minimax::FileSource file(path);
     minimax::write_struct(minimax::describe(minimax::read_session_index(file)), out_info,
                           "out_info");
   });

@@ -24,10 +24,13 @@ VisionBlock load_block(WeightSource& source, const VisionConfig& config, const s
           .fc2 = load_biased(source, name + "mlp.fc2", width, mlp)};
 }
 
-// Keys and values of a tile lie in one page of their own.
+// Keys and values of a tile lie in one page of their own, in whole blocks of as many tokens as the fastest
+// kernels read at once.
 KvLayout tile_layout(const VisionConfig& config, DType activation) {
-  return {activation, 1 + config.patches_of_tile(), config.head_count,
-          config.width / config.head_count, 0};
+  constexpr int64_t block_tokens = 128;
+  const int64_t blocks = (1 + config.patches_of_tile() + block_tokens - 1) / block_tokens;
+  return {activation, blocks * block_tokens, config.head_count, config.width / config.head_count,
+          0};
 }
 
 // Which row of [class | patches of all tiles] each row of the tower is.
@@ -47,9 +50,10 @@ class TilePages {
  public:
   TilePages(const VisionConfig& config, Arena& arena, DType activation, int64_t tiles) {
     const int64_t tile_rows = 1 + config.patches_of_tile();
-    const Tensor memory = arena.take(activation, {2 * tiles * tile_rows, config.width});
+    const int64_t page_rows = 2 * tile_layout(config, activation).page_tokens;
+    const Tensor memory = arena.take(activation, {tiles * page_rows, config.width});
     for (int64_t tile = 0; tile < tiles; ++tile) {
-      pages_.push_back(static_cast<std::byte*>(memory.rows(2 * tile * tile_rows, 1).raw()));
+      pages_.push_back(static_cast<std::byte*>(memory.rows(tile * page_rows, 1).raw()));
     }
     for (int64_t tile = 0; tile < tiles; ++tile) {
       sequences_.push_back({{tile * tile_rows, tile_rows, 0},
@@ -81,8 +85,7 @@ VisionNaming detect_vision_naming(const WeightSource& source) {
 
 void biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
                    Activation activation, const Tensor& out) {
-  ops::linear(backend, x, matrix.weight, Activation::none, out);
-  ops::add_bias(backend, out, matrix.bias, activation, out);
+  ops::biased_linear(backend, x, matrix.weight, matrix.bias, activation, out);
 }
 
 BiasedWeight load_biased(WeightSource& source, const std::string& name, int64_t outputs,
@@ -180,7 +183,8 @@ size_t VisionTower::scratch_bytes(const VisionConfig& config, int64_t tiles, DTy
   };
   const size_t row = bytes(rows, config.width);
   const size_t ids = Arena::padded(static_cast<size_t>(rows) * sizeof(int32_t));
-  const size_t pages = bytes(2 * rows, config.width), attention = 4 * row;
+  const size_t pages = bytes(2 * tiles * tile_layout(config, activation).page_tokens, config.width);
+  const size_t attention = 4 * row;
   const size_t mlp = row + bytes(rows, config.mlp_width);
   return bytes(1 + patches, config.width) + ids + pages + std::max(attention, mlp);
 }

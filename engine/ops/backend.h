@@ -47,8 +47,8 @@ class Backend {
   virtual void linear(const Tensor& x, const Weight& weight, Activation activation,
                       const Tensor& out) = 0;
   virtual void logits(const Tensor& x, const Weight& weight, const Tensor& logits) = 0;
-  virtual void add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                        const Tensor& out) = 0;
+  virtual void biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                             Activation activation, const Tensor& out) = 0;
   virtual void add(const Tensor& x, const Tensor& y, const Tensor& out) = 0;
   virtual void copy(const Tensor& from, const Tensor& to) = 0;
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,

@@ -93,23 +93,30 @@ void embed(Backend& backend, const Tensor& ids, const Tensor& table, const Tenso
   if (ids.dim(0) > 0) backend.embed(ids, table, out);
 }
 
-void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation activation,
-            const Tensor& out) {
+namespace {
+
+void check_product(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& out) {
   check_rank("x", x, 2);
   check_weight("weight", weight.values, {weight.output_width(), x.dim(1)});
   check_type("x", x, backend.activation_type());
   check("out", out, backend.activation_type(), {x.dim(0), weight.output_width()});
-  require(activation != Activation::gelu, "linear ends in nothing or SiLU; GELU is add_bias's");
+}
+
+}  // namespace
+
+void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation activation,
+            const Tensor& out) {
+  check_product(backend, x, weight, out);
+  require(activation != Activation::gelu,
+          "linear ends in nothing or SiLU; GELU is biased_linear's");
   if (x.dim(0) > 0 && weight.output_width() > 0) backend.linear(x, weight, activation, out);
 }
 
-void add_bias(Backend& backend, const Tensor& x, const Tensor& bias, Activation activation,
-              const Tensor& out) {
-  check_rank("x", x, 2);
-  check_type("x", x, backend.activation_type());
-  check("bias", bias, DType::f32, {x.dim(1)});
-  check("out", out, x.dtype(), x.shape());
-  if (x.element_count() > 0) backend.add_bias(x, bias, activation, out);
+void biased_linear(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& bias,
+                   Activation activation, const Tensor& out) {
+  check_product(backend, x, weight, out);
+  check("bias", bias, DType::f32, {weight.output_width()});
+  if (out.element_count() > 0) backend.biased_linear(x, weight, bias, activation, out);
 }
 
 void add(Backend& backend, const Tensor& x, const Tensor& y, const Tensor& out) {

@@ -32,12 +32,12 @@ void embed(Backend& backend, const Tensor& ids, const Tensor& table, const Tenso
 void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation activation,
             const Tensor& out);
 
-// out[t, n] = f(x[t, n] + bias[n])
+// out[t, n] = f(bias[n] + sum over k of x[t, k] * weight[n, k]),   f the identity, SiLU or GELU
 //
-//   x, out  [T, N]  act   out may be x
-//   bias    [N]     f32
-void add_bias(Backend& backend, const Tensor& x, const Tensor& bias, Activation activation,
-              const Tensor& out);
+//   x, out  as in linear
+//   bias    [N]  f32
+void biased_linear(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& bias,
+                   Activation activation, const Tensor& out);
 
 // out[t, w] = x[t, w] + y[t mod R, w]
 //

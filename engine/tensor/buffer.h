@@ -74,8 +74,9 @@ class Arena {
     size_t used_;
   };
 
-  // What take() uses for so many bytes.
-  static constexpr size_t padded(size_t size_bytes) { return (size_bytes + 63) / 64 * 64; }
+  // What take() uses for so many bytes. Rows of 256 bytes, the longest that kernels count pages in, stay
+  // aligned on a GPU, where the block is.
+  static constexpr size_t padded(size_t size_bytes) { return (size_bytes + 255) / 256 * 256; }
 
  private:
   Buffer block_;

@@ -12,21 +12,27 @@ namespace {
 
 constexpr std::align_val_t alignment{64};
 
+// One piece a lane is enough: it has arrived when send() returns.
 class PlainUpload final : public Upload {
  public:
-  PlainUpload(Memory& memory, size_t half_bytes)
-      : memory_(memory), half_(host_memory(), half_bytes) {}
+  PlainUpload(Memory& memory, const UploadSizes& sizes)
+      : Upload(sizes),
+        memory_(memory),
+        pieces_(host_memory(), static_cast<size_t>(sizes.lane_count) * sizes.piece_bytes) {}
 
-  size_t half_bytes() const override { return half_.size_bytes(); }
-  std::byte* next_half() override { return static_cast<std::byte*>(half_.data()); }
-  void send(void* device, size_t size_bytes) override {
-    memory_.copy_from_host(device, half_.data(), size_bytes);
-  }
   void finish() override {}
 
  private:
+  std::byte* next_piece(int lane) override {
+    return static_cast<std::byte*>(pieces_.data()) +
+           static_cast<size_t>(lane) * sizes().piece_bytes;
+  }
+  void send(int lane, void* device, size_t size_bytes) override {
+    memory_.copy_from_host(device, next_piece(lane), size_bytes);
+  }
+
   Memory& memory_;
-  const Buffer half_;
+  const Buffer pieces_;
 };
 
 class HostMemory final : public Memory {
@@ -54,8 +60,8 @@ class HostMemory final : public Memory {
 
 }  // namespace
 
-std::unique_ptr<Upload> Memory::new_upload(size_t half_bytes) {
-  return std::make_unique<PlainUpload>(*this, half_bytes);
+std::unique_ptr<Upload> Memory::new_upload(const UploadSizes& sizes) {
+  return std::make_unique<PlainUpload>(*this, sizes);
 }
 
 Memory& host_memory() {

@@ -4,24 +4,10 @@
 
 #include <cstddef>
 #include <memory>
-#include <string_view>
+
+#include "engine/tensor/upload.h"
 
 namespace minimax {
-
-// A way into a device's memory through two halves of host memory: one is filled while the other travels.
-// One thread at a time.
-class Upload {
- public:
-  virtual ~Upload() = default;
-
-  virtual size_t half_bytes() const = 0;
-  // Host memory to be filled, by any threads: what was sent from it before has arrived.
-  virtual std::byte* next_half() = 0;
-  // Begins to copy the first bytes of the half that was given last.
-  virtual void send(void* device, size_t size_bytes) = 0;
-  // Everything that was sent has arrived.
-  virtual void finish() = 0;
-};
 
 // Any thread.
 class Memory {
@@ -35,9 +21,9 @@ class Memory {
 
   // Synchronous: the bytes have arrived when the call returns.
   virtual void copy_from_host(void* device, const void* host, size_t size_bytes) = 0;
-  // An upload with halves of so many bytes; it must not outlive the memory. By default one that copies
-  // at once. MINIMAX_OUT_OF_MEMORY.
-  virtual std::unique_ptr<Upload> new_upload(size_t half_bytes);
+  // The way for weights and other large amounts; it must not outlive the memory. By default one that
+  // copies at once. MINIMAX_OUT_OF_MEMORY.
+  virtual std::unique_ptr<Upload> new_upload(const UploadSizes& sizes);
   virtual void copy_to_host(void* host, const void* device, size_t size_bytes) = 0;
   virtual void copy(void* to, const void* from, size_t size_bytes) = 0;
   virtual void zero(void* device, size_t size_bytes) = 0;

@@ -243,6 +243,10 @@ const std::string& Checkpoint::file_name(std::string_view name) const {
   return file_names_[place(name).file];
 }
 
+FileReader Checkpoint::reader(std::string_view name) const {
+  return maps_[place(name).file].reader();
+}
+
 void Checkpoint::will_need(std::string_view name, size_t offset, size_t size_bytes) const {
   const Place& at = place(name);
   assert(at.stored && offset + size_bytes <= at.stored->size_bytes);

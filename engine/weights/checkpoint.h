@@ -63,6 +63,8 @@ class Checkpoint {
   // Headers only: where the bytes of a tensor lie, and the file's name. The name must be there.
   std::span<const std::byte> bytes(std::string_view name) const;
   const std::string& file_name(std::string_view name) const;
+  // Of the file that holds a tensor: StoredTensor::offset counts from its start. As FileMap::reader().
+  FileReader reader(std::string_view name) const;
   // Asks the system to read bytes of a tensor soon.
   void will_need(std::string_view name, size_t offset, size_t size_bytes) const;
 

@@ -14,9 +14,8 @@ namespace {
 
 constexpr int64_t block_elements = 4 << 20;  // 8 MB of bf16: few enough calls, many enough shares
 constexpr size_t block_bytes = 16 << 20;     // of pages that are read at once by one thread
-constexpr size_t upload_bytes = 64 << 20;    // on the way to a device, while as many are read
-constexpr int64_t upload_block_elements = 1 << 20;
 constexpr size_t page_bytes = 4096;
+constexpr size_t converted_bytes = 64 << 10;  // read at once on the way to another type
 
 int64_t block_count(int64_t total, int64_t block) {
   return (total + block - 1) / block;
@@ -34,29 +33,47 @@ void store(float value, bf16* to) {
   *to = to_bf16(value);
 }
 
+// Through arrays of a fixed size, so that the compiler makes vectors of them.
 template <typename Stored, typename Wanted>
 void convert_each(const std::byte* from, int64_t count, std::byte* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    Stored element;
-    std::memcpy(&element, from + static_cast<size_t>(i) * sizeof element, sizeof element);
-    Wanted value;
-    store(to_f32(element), &value);
-    std::memcpy(to + static_cast<size_t>(i) * sizeof value, &value, sizeof value);
+  constexpr int64_t most = 256;
+  Stored stored[most] = {};
+  Wanted wanted[most];
+  for (int64_t done = 0; done < count; done += most) {
+    const auto at = static_cast<size_t>(done);
+    const auto part = static_cast<size_t>(std::min(most, count - done));
+    std::memcpy(stored, from + at * sizeof(Stored), part * sizeof(Stored));
+    for (int64_t i = 0; i < most; ++i) store(to_f32(stored[i]), &wanted[i]);
+    std::memcpy(to + at * sizeof(Wanted), wanted, part * sizeof(Wanted));
   }
 }
 
-// Elements as they are stored, to f32, bf16 or the same type. The addresses need no alignment.
+// Elements as they are stored, to f32 or bf16 as they are not. The addresses need no alignment.
 void convert(DType from, const std::byte* stored, int64_t count, DType to, std::byte* out) {
-  if (from == to) {
-    std::memcpy(out, stored, static_cast<size_t>(count) * size_of(to));
-    return;
-  }
   assert(to == DType::f32 || to == DType::bf16);
   const bool to_bf16 = to == DType::bf16;
   if (from == DType::f32) convert_each<float, bf16>(stored, count, out);
   if (from == DType::bf16) convert_each<bf16, float>(stored, count, out);
   if (from == DType::f16 && to_bf16) convert_each<f16, bf16>(stored, count, out);
   if (from == DType::f16 && !to_bf16) convert_each<f16, float>(stored, count, out);
+}
+
+// Elements of a file, the first of them at `offset`, converted on their way.
+void read_elements(const FileReader& file, size_t offset, DType from, int64_t count, DType to,
+                   std::byte* out) {
+  if (from == to) {
+    file.read(offset, {out, static_cast<size_t>(count) * size_of(to)});
+    return;
+  }
+  const auto stored = std::make_unique_for_overwrite<std::byte[]>(converted_bytes);
+  const auto most = static_cast<int64_t>(converted_bytes / size_of(from));
+  for (int64_t done = 0; done < count; done += most) {
+    const int64_t part = std::min(most, count - done);
+    const auto at = static_cast<size_t>(done);
+    file.read(offset + at * size_of(from),
+              {stored.get(), static_cast<size_t>(part) * size_of(from)});
+    convert(from, stored.get(), part, to, out + at * size_of(to));
+  }
 }
 
 bool aligned(const std::byte* data, DType dtype) {
@@ -171,21 +188,17 @@ void WeightSource::fill_in_place(const Tensor& out, size_t counted_bytes, const 
 
 void WeightSource::fill_through_host(const Tensor& out, size_t counted_bytes,
                                      const Producer& produce) {
-  const int64_t total = out.element_count();
-  const size_t element_bytes = size_of(out.dtype());
-  if (!upload_) upload_ = memory_.new_upload(upload_bytes);
-  const int64_t group = static_cast<int64_t>(upload_->half_bytes() / element_bytes);
-  for (int64_t start = 0; start < total; start += group) {
-    const int64_t end = std::min(total, start + group);
-    std::byte* data = upload_->next_half();
-    for_each(block_count(end - start, upload_block_elements), [&](int64_t block) {
-      const int64_t first = block * upload_block_elements;
-      produce(start + first, std::min(upload_block_elements, end - start - first),
-              data + static_cast<size_t>(first) * element_bytes);
-    });
-    upload_->send(static_cast<std::byte*>(out.raw()) + static_cast<size_t>(start) * element_bytes,
-                  static_cast<size_t>(end - start) * element_bytes);
-    report(static_cast<uint64_t>(end - start) * counted_bytes);
+  if (!upload_) upload_ = memory_.new_upload(upload_sizes(options_.threads));
+  const size_t total = out.size_bytes(), element_bytes = size_of(out.dtype());
+  const size_t group = static_cast<size_t>(blocks_at_once()) * upload_->sizes().piece_bytes;
+  for (size_t start = 0; start < total; start += group) {
+    const size_t size_bytes = std::min(group, total - start);
+    upload_->fill(static_cast<std::byte*>(out.raw()) + start, size_bytes, options_.threads,
+                  [&](size_t offset, std::span<std::byte> to) {
+                    produce(static_cast<int64_t>((start + offset) / element_bytes),
+                            static_cast<int64_t>(to.size() / element_bytes), to.data());
+                  });
+    report(size_bytes / element_bytes * counted_bytes);
   }
 }
 
@@ -224,12 +237,11 @@ Tensor CheckpointSource::tensor_as(DType dtype, std::string_view name, const Sha
     return {static_cast<const void*>(data), dtype, expected};
   }
   const DType from = *stored.dtype;
+  const FileReader& file = reader_of(name);
   return filled(dtype, expected, counted_size(from),
                 [&](int64_t first, int64_t count, std::byte* to) {
-                  const size_t offset = static_cast<size_t>(first) * size_of(from);
-                  const size_t size_bytes = static_cast<size_t>(count) * size_of(from);
-                  checkpoint_.will_need(name, offset, size_bytes);
-                  convert(from, data + offset, count, dtype, to);
+                  const size_t offset = stored.offset + static_cast<size_t>(first) * size_of(from);
+                  read_elements(file, offset, from, count, dtype, to);
                 });
 }
 
@@ -237,12 +249,26 @@ void CheckpointSource::sample(const TensorSpec& wanted, int64_t first, std::span
   const DType stored = *required(wanted.name, wanted.shape).dtype;
   const std::byte* data =
       checkpoint_.bytes(wanted.name).data() + static_cast<size_t>(first) * size_of(stored);
-  convert(stored, data, static_cast<int64_t>(out.size()), DType::bf16,
-          reinterpret_cast<std::byte*>(out.data()));
+  if (stored == DType::bf16) {
+    std::memcpy(out.data(), data, out.size_bytes());
+  } else {
+    convert(stored, data, static_cast<int64_t>(out.size()), DType::bf16,
+            reinterpret_cast<std::byte*>(out.data()));
+  }
+}
+
+const FileReader& CheckpointSource::reader_of(std::string_view name) {
+  const std::string& file_name = checkpoint_.file_name(name);
+  if (!reader_ || reader_name_ != &file_name) {
+    reader_ = checkpoint_.reader(name);
+    reader_name_ = &file_name;
+  }
+  return *reader_;
 }
 
 void CheckpointSource::read_pages() {
   WeightSource::read_pages();
+  reader_.reset();
   struct Block {
     const StoredTensor* tensor;
     size_t offset, size_bytes;

@@ -8,9 +8,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/file_map.h"
 #include "base/thread_pool.h"
 #include "engine/tensor/buffer.h"
 #include "engine/tensor/memory.h"
@@ -102,8 +104,12 @@ class CheckpointSource final : public WeightSource {
 
  private:
   const StoredTensor& required(std::string_view name, const Shape& expected) const;
+  const FileReader& reader_of(std::string_view name);
 
   Checkpoint checkpoint_;
+  // The file of the tensor before: neighbours are mostly in one, and all of them at once would be many.
+  std::optional<FileReader> reader_;
+  const std::string* reader_name_ = nullptr;
   std::vector<const StoredTensor*> in_place_;  // given out, not yet read
 };
 

@@ -63,13 +63,13 @@ using Names = std::vector<std::string>;
 TEST_F(FileStream, ReplacesAFileOnlyWhenItIsCommitted) {
   write("a", "old");
   {
-    FileWriter abandoned(folder_ / "a");
+    FileSink abandoned(folder_ / "a");
     abandoned.write(bytes_of("half"));
     EXPECT_EQ(content("a"), "old");
   }
   EXPECT_EQ(content("a"), "old");
   EXPECT_EQ(names(), Names{"a"});
-  FileWriter writer(folder_ / "a");
+  FileSink writer(folder_ / "a");
   writer.write(bytes_of("the "));
   writer.write(bytes_of("new one"));
   writer.commit();
@@ -79,7 +79,7 @@ TEST_F(FileStream, ReplacesAFileOnlyWhenItIsCommitted) {
 
 TEST_F(FileStream, GivesAFileTheRightsThatAreUsual) {
   const mode_t mask = ::umask(027);
-  FileWriter(folder_ / "a").commit();
+  FileSink(folder_ / "a").commit();
   ::umask(mask);
   struct stat info {};
   ASSERT_EQ(::stat((folder_ / "a").c_str(), &info), 0);
@@ -89,7 +89,7 @@ TEST_F(FileStream, GivesAFileTheRightsThatAreUsual) {
 TEST_F(FileStream, ReplacesWhatALinkLeadsTo) {
   write("a", "old");
   std::filesystem::create_symlink("a", folder_ / "link");
-  FileWriter writer(folder_ / "link");
+  FileSink writer(folder_ / "link");
   writer.write(bytes_of("new"));
   writer.commit();
   EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "link"));
@@ -99,7 +99,7 @@ TEST_F(FileStream, ReplacesWhatALinkLeadsTo) {
 TEST_F(FileStream, TakesNamesInTheWorkingFolder) {
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder_);
-  FileWriter("a").commit();
+  FileSink("a").commit();
   std::filesystem::current_path(before);
   EXPECT_EQ(names(), Names{"a"});
 }
@@ -112,7 +112,7 @@ TEST_F(FileStream, RemovesWhatKilledProgramsLeft) {
   write("a.part", "somebody's own");
   const int other = ::open((folder_ / "a.18-0.part").c_str(), O_RDONLY);
   ASSERT_EQ(::flock(other, LOCK_EX), 0);
-  FileWriter(folder_ / "a").commit();
+  FileSink(folder_ / "a").commit();
   ::close(other);
   EXPECT_EQ(names(), (Names{"a", "a.18-0.part", "a.b.part", "a.part", "b.17-0.part"}));
 }
@@ -121,17 +121,17 @@ TEST_F(FileStream, RefusesWhatIsNoFile) {
   std::filesystem::create_directory(folder_ / "sub");
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
   for (const char* name : {"sub", "pipe"}) {
-    EXPECT_EQ(status_of([&] { FileReader reader(folder_ / name); }), MINIMAX_IO_ERROR) << name;
-    EXPECT_EQ(status_of([&] { FileWriter writer(folder_ / name); }), MINIMAX_IO_ERROR) << name;
+    EXPECT_EQ(status_of([&] { FileSource reader(folder_ / name); }), MINIMAX_IO_ERROR) << name;
+    EXPECT_EQ(status_of([&] { FileSink writer(folder_ / name); }), MINIMAX_IO_ERROR) << name;
   }
-  EXPECT_EQ(status_of([&] { FileReader reader(folder_ / "no"); }), MINIMAX_NOT_FOUND);
-  EXPECT_EQ(status_of([&] { FileWriter writer(folder_ / "no/a"); }), MINIMAX_NOT_FOUND);
-  EXPECT_EQ(status_of([&] { FileWriter writer(folder_ / "sub/"); }), MINIMAX_INVALID_ARGUMENT);
+  EXPECT_EQ(status_of([&] { FileSource reader(folder_ / "no"); }), MINIMAX_NOT_FOUND);
+  EXPECT_EQ(status_of([&] { FileSink writer(folder_ / "no/a"); }), MINIMAX_NOT_FOUND);
+  EXPECT_EQ(status_of([&] { FileSink writer(folder_ / "sub/"); }), MINIMAX_INVALID_ARGUMENT);
 }
 
 TEST_F(FileStream, ReadsToTheEndAndNoFurther) {
   write("a", "0123456789");
-  FileReader reader(folder_ / "a");
+  FileSource reader(folder_ / "a");
   EXPECT_EQ(reader.size_bytes(), 10u);
   std::string text(4, ' ');
   reader.read(std::as_writable_bytes(std::span(text)));
@@ -143,7 +143,7 @@ TEST_F(FileStream, ReadsToTheEndAndNoFurther) {
 
 TEST_F(FileStream, ChunksComeBackWholeOrNotAtAll) {
   const std::string long_text(1'000'000, 'x');
-  FileWriter writer(folder_ / "a");
+  FileSink writer(folder_ / "a");
   ChunkWriter chunks(writer);
   chunks.write(bytes_of("first"));
   chunks.end();
@@ -154,7 +154,7 @@ TEST_F(FileStream, ChunksComeBackWholeOrNotAtAll) {
   writer.commit();
   EXPECT_EQ(content("a").size(), 5 + long_text.size() + 1 + 3 * chunk_checksum_bytes);
 
-  FileReader reader(folder_ / "a");
+  FileSource reader(folder_ / "a");
   ChunkReader again(reader);
   std::string first(5, ' '), second(long_text.size() + 1, ' ');
   again.read(std::as_writable_bytes(std::span(first)));
@@ -168,7 +168,7 @@ TEST_F(FileStream, ChunksComeBackWholeOrNotAtAll) {
   std::string damaged = content("a");
   damaged[3] ^= 1;
   write("a", damaged);
-  FileReader damaged_reader(folder_ / "a");
+  FileSource damaged_reader(folder_ / "a");
   ChunkReader of_damaged(damaged_reader);
   of_damaged.read(std::as_writable_bytes(std::span(first)));
   try {

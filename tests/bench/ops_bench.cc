@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -27,12 +28,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "engine/kernels/open_backend.h"
 #include "engine/model/decoder.h"
 #include "engine/model/memory_plan.h"
 #include "engine/model/step.h"
 #include "engine/ops/ops.h"
 #include "engine/tensor/buffer.h"
+#include "engine/tensor/upload.h"
+#include "engine/weights/weight_source.h"
 
 namespace minimax {
 namespace {
@@ -253,7 +257,7 @@ struct Options {
   std::set<std::string> only;
   bool small = false;
   int threads = 1;
-  double copy = 0, read = 0, gemm = 0;
+  double copy = 0, read = 0, gemm = 0, h2d = 0;
   int64_t chunk = 8192;
   int rounds = 9;
 
@@ -268,7 +272,7 @@ class Table {
     if (!options.peers.empty()) read_peers();
     for (const auto& [limit, given, unit] :
          {std::tuple{Limit::copy, options.copy, 1e9}, std::tuple{Limit::read, options.read, 1e9},
-          std::tuple{Limit::gemm, options.gemm, 1e12}}) {
+          std::tuple{Limit::gemm, options.gemm, 1e12}, std::tuple{Limit::h2d, options.h2d, 1e9}}) {
       if (given > 0) rates_.of(limit) = given * unit;
     }
   }
@@ -292,9 +296,14 @@ class Table {
     const auto operations = static_cast<double>(job.operations);
     const double direct = seconds_of(job.round) / operations;
     const double replayed = job.replayed ? seconds_of(job.replayed) / operations : direct;
-    if (job.name == "copy" && rates_.of(Limit::copy) == 0)
-      rates_.of(Limit::copy) = job.work / direct;
+    const bool is_limit = job.name == "copy" || job.name == "pinned";
+    if (is_limit && rates_.of(job.limit) == 0) rates_.of(job.limit) = job.work / direct;
     print(job, direct, replayed, first);
+  }
+
+  // A row that was timed elsewhere: seconds of a round.
+  void add(const Job& job, double seconds) {
+    print(job, seconds, seconds, digest(backend_.memory(), job.out));
   }
 
   void write() const {
@@ -397,6 +406,78 @@ class Table {
   nlohmann::ordered_json rows_ = nlohmann::ordered_json::object();
 };
 
+// --- loading ---
+
+// A checkpoint of one file with layers of four matrices and two norms, in a folder that vanishes with it.
+class CheckpointFile {
+ public:
+  CheckpointFile(DType dtype, const Shape& matrix, int64_t layers)
+      : folder_(std::filesystem::temp_directory_path() /
+                text("ops_bench_", std::chrono::steady_clock::now().time_since_epoch().count())) {
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      for (const char* name : {"w1", "w2", "w3", "w4"}) {
+        tensors_.push_back({text("layers.", layer, ".", name), matrix, dtype});
+      }
+      for (const char* name : {"norm1", "norm2"}) {
+        tensors_.push_back({text("layers.", layer, ".", name), {matrix[1]}, dtype});
+      }
+    }
+    std::filesystem::create_directory(folder_);
+    write(dtype);
+  }
+  ~CheckpointFile() { std::filesystem::remove_all(folder_); }
+  CheckpointFile(const CheckpointFile&) = delete;
+  CheckpointFile& operator=(const CheckpointFile&) = delete;
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const std::vector<TensorSpec>& tensors() const { return tensors_; }
+
+ private:
+  void write(DType dtype) const {
+    nlohmann::ordered_json header = nlohmann::ordered_json::object();
+    size_t size = 0;
+    for (const TensorSpec& tensor : tensors_) {
+      const size_t end = size + bytes_of(dtype, tensor.shape);
+      std::vector<int64_t> dims;
+      for (int i = 0; i < tensor.shape.rank(); ++i) dims.push_back(tensor.shape[i]);
+      header[tensor.name] = {{"dtype", dtype == DType::f32 ? "F32" : "BF16"},
+                             {"shape", dims},
+                             {"data_offsets", {size, end}}};
+      size = end;
+    }
+    std::string head = header.dump();
+    head.resize((head.size() + 7) / 8 * 8, ' ');
+    const uint64_t head_bytes = head.size();
+    const std::filesystem::path path = folder_ / "model.safetensors";
+    std::ofstream file(path, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(&head_bytes), sizeof head_bytes);
+    file << head;
+    const std::vector<std::byte> pattern = host_numbers(dtype, 4 << 20, Kind::normal, 1);
+    for (size_t done = 0; done < size;) {
+      const size_t part = std::min(pattern.size(), size - done);
+      file.write(reinterpret_cast<const char*>(pattern.data()), static_cast<std::streamsize>(part));
+      done += part;
+    }
+    require(file.good(), path.string(), " cannot be written, TMPDIR names another place");
+  }
+
+  std::filesystem::path folder_;
+  std::vector<TensorSpec> tensors_;
+};
+
+// What is copied there is lost: shows how fast files alone can be read. Gives out one byte of host memory
+// for everything.
+class Nowhere final : public Memory {
+ public:
+  void* allocate(size_t) override { return host_memory().allocate(1); }
+  void release(void* data, size_t) noexcept override { host_memory().release(data, 1); }
+  void copy_from_host(void*, const void*, size_t) override {}
+  void copy_to_host(void*, const void*, size_t) override {}
+  void copy(void*, const void*, size_t) override {}
+  void zero(void*, size_t) override {}
+  bool host_addressable() const override { return false; }
+};
+
 // --- operations ---
 
 class Bench {
@@ -421,17 +502,19 @@ class Bench {
 
   void run() {
     const std::vector<std::pair<const char*, void (Bench::*)()>> sections{
-        {"copy", &Bench::copy},       {"linear", &Bench::linear}, {"norm", &Bench::norm},
-        {"rows", &Bench::rows},       {"route", &Bench::route},   {"lightning", &Bench::lightning},
-        {"softmax", &Bench::softmax}, {"moe", &Bench::moe},       {"stack", &Bench::stack}};
+        {"copy", &Bench::copy},           {"load", &Bench::load},       {"linear", &Bench::linear},
+        {"norm", &Bench::norm},           {"rows", &Bench::rows},       {"route", &Bench::route},
+        {"lightning", &Bench::lightning}, {"softmax", &Bench::softmax}, {"moe", &Bench::moe},
+        {"stack", &Bench::stack}};
     for (const std::string& wanted : options_.only) {
       const bool known = std::any_of(sections.begin(), sections.end(),
                                      [&](const auto& section) { return section.first == wanted; });
       require(known, "section ", wanted, " is unknown, --help lists them");
     }
     for (const auto& [name, section] : sections) {
-      // The stack takes most of a card: only when asked for.
-      if (!options_.wants(name) || (options_.only.empty() && section == &Bench::stack)) continue;
+      // The stack takes most of a card, and loading writes large files: only when asked for.
+      const bool is_large = section == &Bench::stack || section == &Bench::load;
+      if (!options_.wants(name) || (options_.only.empty() && is_large)) continue;
       (this->*section)();
     }
   }
@@ -492,13 +575,15 @@ class Bench {
   // A round is operation(0) ... operation(sets - 1); out is what operation(0) writes.
   void measure(const std::string& name, Limit limit, double work, int64_t sets, Replay replayed,
                const Tensor& out, const std::function<void(size_t)>& operation) {
-    const auto round = [sets, operation] {
-      for (int64_t i = 0; i < sets; ++i) operation(static_cast<size_t>(i));
+    // A recorded round is started as a whole, which should not weigh on a single operation.
+    const int64_t operations = replayed == Replay::yes ? std::max<int64_t>(sets, 8) : sets;
+    const auto round = [sets, operations, operation] {
+      for (int64_t i = 0; i < operations; ++i) operation(static_cast<size_t>(i % sets));
     };
     table_.measure({.name = name,
                     .limit = limit,
                     .work = work,
-                    .operations = sets,
+                    .operations = operations,
                     .round = round,
                     .replayed = replayed == Replay::yes ? replay(1, 1, round) : nullptr,
                     .out = out});
@@ -510,9 +595,75 @@ class Bench {
     const auto bytes = static_cast<double>(from.size_bytes());
     measure("copy", Limit::copy, 2 * bytes, 1, Replay::no, to.rows(0, 1 << 20),
             [=, this](size_t) { ops::copy(backend_, from, to); });
+    const auto upload_row = [&](const std::string& name, const UploadSizes& sizes,
+                                ThreadPool* threads, const Tensor& out,
+                                const Upload::Producer& produce) {
+      const std::unique_ptr<Upload> upload = memory_.new_upload(sizes);
+      measure(name, Limit::h2d, bytes, 1, Replay::no, out, [&](size_t) {
+        upload->fill(to.raw(), to.size_bytes(), threads, produce);
+        upload->finish();
+      });
+    };
+    const Tensor some = to.rows(0, 1 << 20);
+    upload_row("pinned", {.piece_bytes = 32 << 20}, nullptr, from.rows(0, 1 << 20),
+               [](size_t, std::span<std::byte>) {});
     const std::vector<std::byte> host(from.size_bytes(), std::byte{1});
-    measure("copy_from_host", Limit::h2d, bytes, 1, Replay::no, to.rows(0, 1 << 20),
+    measure("copy_from_host", Limit::h2d, bytes, 1, Replay::no, some,
             [&](size_t) { memory_.copy_from_host(to.raw(), host.data(), host.size()); });
+    ThreadPool threads(options_.threads);
+    for (const size_t piece_mib : {1, 2, 4, 8}) {
+      UploadSizes sizes = upload_sizes(&threads);
+      sizes.piece_bytes = piece_mib << 20;
+      upload_row(text("upload, pieces of ", piece_mib, " MiB"), sizes, &threads, some,
+                 [&](size_t offset, std::span<std::byte> piece) {
+                   std::memcpy(piece.data(), &host[offset], piece.size());
+                 });
+    }
+    release();
+  }
+
+  // From opening a checkpoint that is in memory already to its last tensor, which has arrived: median.
+  void load_row(const std::string& name, const CheckpointFile& file, Memory& memory) {
+    ThreadPool threads(options_.threads);
+    double bytes = 0;
+    for (const TensorSpec& tensor : file.tensors()) {
+      bytes += static_cast<double>(bytes_of(DType::bf16, tensor.shape));
+    }
+    std::vector<double> times;
+    const Tensor out = take(DType::bf16, {1 << 10});
+    memory_.zero(out.raw(), out.size_bytes());
+    for (int round = 0; round <= options_.rounds; ++round) {
+      const double start = now();
+      CheckpointSource source(Checkpoint::open(file.folder()), memory,
+                              {.threads = &threads, .matrix_type = DType::bf16});
+      Tensor last;
+      for (const TensorSpec& tensor : file.tensors()) {
+        last = source.tensor_as(DType::bf16, tensor.name, tensor.shape);
+      }
+      source.read_pages();
+      if (round > 0) times.push_back(now() - start);
+      if (&memory == &memory_) memory.copy(out.raw(), last.raw(), out.size_bytes());
+    }
+    std::sort(times.begin(), times.end());
+    table_.add({.name = name,
+                .limit = Limit::h2d,
+                .work = bytes,
+                .operations = 1,
+                .round = nullptr,
+                .replayed = nullptr,
+                .out = out},
+               times[times.size() / 2]);
+  }
+
+  void load() {
+    const Shape matrix{options_.small ? 1024 : 9216, options_.small ? 1024 : 6144};
+    Nowhere nowhere;
+    for (const DType dtype : {DType::bf16, DType::f32}) {
+      const CheckpointFile file(dtype, matrix, dtype == DType::bf16 ? 24 : 4);
+      const std::string as = dtype == DType::bf16 ? "" : " f32 as bf16";
+      load_row("read" + as, file, nowhere);
+      load_row("load" + as, file, memory_);
+    }
     release();
   }
 
@@ -615,11 +766,15 @@ class Bench {
     const Tensor x = filled(act_, {T, sizes_.W}), y = filled(act_, {T, sizes_.W});
     const Tensor weight = filled(DType::f32, {sizes_.W}, Kind::around_one);
     const Tensor bias = filled(DType::f32, {sizes_.W}), out = take(act_, {T, sizes_.W});
+    const Tensor product = weights({sizes_.W, sizes_.W});
     const auto bytes = static_cast<double>(x.size_bytes());
     measure(text("add T ", T), Limit::copy, 3 * bytes, 1, Replay::no, out,
             [=, this](size_t) { ops::add(backend_, x, y, out); });
-    measure(text("add_bias T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
-            [=, this](size_t) { ops::add_bias(backend_, x, bias, Activation::gelu, out); });
+    measure(text("biased_linear, GELU T ", T), Limit::gemm,
+            2.0 * static_cast<double>(T * sizes_.W * sizes_.W), 1, Replay::no, out,
+            [=, this](size_t) {
+              ops::biased_linear(backend_, x, {product}, bias, Activation::gelu, out);
+            });
     measure(text("layer_norm T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
             [=, this](size_t) { ops::layer_norm(backend_, x, weight, bias, 1e-5f, out); });
     measure(text("rms_norm T ", T), Limit::copy, 2 * bytes, 1, Replay::no, out,
@@ -878,12 +1033,12 @@ class Bench {
 
   void moe() {
     const std::vector<ExpertWeights> experts = take_experts();
+    for (const int64_t B : {16, 4, 1}) {
+      moe_row(text("moe decode B ", B), experts, B, Spread::uniform, Limit::read);
+    }
     for (const int64_t T : {tokens(8192), tokens(4096)}) {
       moe_row(text("moe T ", T, " uniform"), experts, T, Spread::uniform, Limit::gemm);
       moe_row(text("moe T ", T, " zipf"), experts, T, Spread::zipf, Limit::gemm);
-    }
-    for (const int64_t B : {16, 4, 1}) {
-      moe_row(text("moe decode B ", B), experts, B, Spread::uniform, Limit::read);
     }
     release();
   }
@@ -1086,13 +1241,14 @@ void Bench::stack() {
 constexpr char usage[] =
     "ops_bench: operations beside the limits of the machine and other libraries\n"
     "  --device NAME         cuda:0 unless told; cpu, cpu:plain, ...\n"
-    "  --only SECTION,...    copy, linear, norm, rows, route, lightning, softmax, moe, stack\n"
+    "  --only SECTION,...    copy, load, linear, norm, rows, route, lightning, softmax, moe,\n"
+    "                         stack; load and stack run only when they are named\n"
     "  --small               a small model, for any machine\n"
     "  --peers FILE          what peers.py --json wrote: limits, and other libraries\n"
     "  --json FILE           to write\n"
-    "  --copy, --read GB/s   that count as 100 %, read and written or read\n"
+    "  --copy, --read, --h2d GB/s  that count as 100 %: read and written, read, from the host\n"
     "  --gemm TFLOP/s        likewise\n"
-    "  --threads N           of the CPU\n"
+    "  --threads N           of the CPU, and of what copies and loads\n"
     "  --chunk N             tokens of a step of the stack\n"
     "  --rounds N            batches of which a time is the median\n";
 
@@ -1114,6 +1270,7 @@ bool parse(int argc, char** argv, Options& options) {
       {"--copy", [&](Value value) { options.copy = std::stod(value); }},
       {"--read", [&](Value value) { options.read = std::stod(value); }},
       {"--gemm", [&](Value value) { options.gemm = std::stod(value); }},
+      {"--h2d", [&](Value value) { options.h2d = std::stod(value); }},
       {"--threads", [&](Value value) { options.threads = std::stoi(value); }},
       {"--chunk", [&](Value value) { options.chunk = std::stoll(value); }},
       {"--rounds", [&](Value value) { options.rounds = std::stoi(value); }}};

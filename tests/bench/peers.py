@@ -670,10 +670,34 @@ def transformers(rows):
                STACK_LENGTHS[:1])
 
 
+# --- pictures ---
+
+TILES = 37  # of the largest picture
+
+
+def vision(rows):
+    """The vision tower of VL-01 without its projector, as transformers has it."""
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+    config = CLIPVisionConfig(hidden_size=1024, intermediate_size=4096, num_hidden_layers=24,
+                              num_attention_heads=16, image_size=336, patch_size=14, hidden_act="gelu",
+                              attn_implementation="sdpa")
+    torch.manual_seed(1)
+    model = CLIPVisionModel(config).to(DEVICE, BF16).eval()
+    compiled = torch.compile(model)
+    pixels = normal(TILES, 3, 336, 336)
+    patches = 24 * 24
+    width, mlp, tokens = 1024, 4096, TILES * (patches + 1)
+    flop = 2.0 * TILES * patches * 588 * width
+    flop += 24 * (2.0 * tokens * (4 * width * width + 2 * width * mlp) + 4.0 * tokens * (patches + 1) * width)
+    rows.add(f"vision tower, {TILES} tiles",
+             {"transformers": lambda i: model(pixel_values=pixels).last_hidden_state,
+              "torch.compile": lambda i: compiled(pixel_values=pixels).last_hidden_state}, flop=flop)
+
+
 # --- the command line ---
 
 SECTIONS = {body.__name__: body for body in (rates, linear, norm, route, lightning, softmax, moe,
-                                             stack, transformers)}
+                                             vision, stack, transformers)}
 LONG = ("stack", "transformers")
 
 

@@ -34,7 +34,7 @@ class CountingBackend final : public Backend {
     ++calls;
   }
   void store_kv(T, T, const KvLayout&, std::span<const KvSequence>) override { ++calls; }
-  void add_bias(T, T, Activation, T) override { ++calls; }
+  void biased_linear(T, const Weight&, T, Activation, T) override { ++calls; }
   void add(T, T, T) override { ++calls; }
   void copy(T, T) override { ++calls; }
   void layer_norm(T, T, T, float, T) override { ++calls; }

@@ -114,10 +114,12 @@ void FarBackend::logits(const Tensor& x, const Weight& weights, const Tensor& lo
   far_out.bring_back();
 }
 
-void FarBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                          const Tensor& out) {
-  const Twin far_x = act(x), far_bias = same(bias), far_out = act(out);
-  device_->add_bias(far_x.tensor(), far_bias.tensor(), activation, far_out.tensor());
+void FarBackend::biased_linear(const Tensor& x, const Weight& weights, const Tensor& bias,
+                               Activation activation, const Tensor& out) {
+  const Twin far_x = act(x), far_weight = weight(weights.values), far_bias = same(bias),
+             far_out = act(out);
+  device_->biased_linear(far_x.tensor(), {far_weight.tensor()}, far_bias.tensor(), activation,
+                         far_out.tensor());
   far_out.bring_back();
 }
 

@@ -100,13 +100,13 @@ class Scratch {
 };
 
 void save_file(const Session& session, const std::filesystem::path& path) {
-  FileWriter file(path);
+  FileSink file(path);
   save_session(session, nullptr, file);
   file.commit();
 }
 
 Session load_file(const std::shared_ptr<Model>& model, const std::filesystem::path& path) {
-  FileReader file(path);
+  FileSource file(path);
   return Session(load_session(model, file, SavedSamplerWanted::no).session);
 }
 
@@ -319,7 +319,7 @@ TEST(SessionFile, OfTheFirstVersionOpensForEver) {
   EXPECT_LE(error_between({logits_of(old)}, {logits_of(fresh)}), 1e-9);
   const auto road = tokens_from(11, 80);
   EXPECT_LE(error_between(go_on(old, road), go_on(fresh, road)), 1e-9);
-  FileReader again(golden_file);
+  FileSource again(golden_file);
   LoadedSession with_sampler = load_session(model, again, SavedSamplerWanted::yes);
   const int32_t drawn = with_sampler.sampler->sample(with_sampler.session.logits,
                                                      with_sampler.session.timeline->tokens());
@@ -338,7 +338,7 @@ void write_golden(const char* path) {
     sampler.accept(token);
     session.feed({&token, 1});
   }
-  FileWriter file(path);
+  FileSink file(path);
   save_session(session, &sampler, file);
   file.commit();
 }

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "tests/simt/machine.h"
@@ -23,9 +25,14 @@ struct CUgraphExec_st {
 struct CUstream_st {
   CUgraph_st* recording = nullptr;
   bool broken = false;  // by something that cannot be recorded
+  // Copies from pinned memory that have not happened yet, and how many have.
+  std::deque<std::function<void()>> under_way;
+  uint64_t arrived_count = 0;
 };
 struct CUevent_st {
   std::chrono::steady_clock::time_point time;
+  cudaStream_t stream = nullptr;
+  uint64_t copy_count = 0;  // of the stream, when it was recorded
 };
 
 namespace {
@@ -85,6 +92,44 @@ std::string check_zones() {
   return "";
 }
 
+// Host memory that the device reads by itself.
+std::map<const std::byte*, size_t>& pinned_pieces() {
+  static std::map<const std::byte*, size_t> all;
+  return all;
+}
+
+bool is_pinned(const void* address, size_t size_bytes) {
+  const auto* at = static_cast<const std::byte*>(address);
+  auto next = pinned_pieces().upper_bound(at);
+  if (next == pinned_pieces().begin()) return false;
+  const auto& [memory, piece_bytes] = *std::prev(next);
+  return at + size_bytes <= memory + piece_bytes;
+}
+
+std::set<cudaStream_t>& streams() {
+  static std::set<cudaStream_t> all;
+  return all;
+}
+
+// Until so many copies of a stream have arrived: somebody waits for them. A stream that is gone has none.
+void wait_for_copies(cudaStream_t stream, uint64_t count) {
+  const std::lock_guard lock(mutex);
+  if (!streams().contains(stream)) return;
+  while (stream->arrived_count < count && !stream->under_way.empty()) {
+    stream->under_way.front()();
+    stream->under_way.pop_front();
+    ++stream->arrived_count;
+  }
+}
+
+void wait_for_copies(cudaStream_t stream) {
+  wait_for_copies(stream, UINT64_MAX);
+}
+
+void wait_for_all_copies() {
+  for (const cudaStream_t stream : streams()) wait_for_copies(stream);
+}
+
 // Work of a stream: now, or when the recording is played.
 cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
   const std::lock_guard lock(mutex);
@@ -92,6 +137,7 @@ cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
     stream->recording->work.push_back(std::move(work));
     return cudaSuccess;
   }
+  wait_for_copies(stream);
   return report(work());
 }
 
@@ -202,7 +248,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  return may_not_now(nullptr) ? report(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+  const std::lock_guard lock(mutex);
+  if (may_not_now(nullptr)) return report(cudaErrorStreamCaptureUnsupported);
+  wait_for_all_copies();
+  return cudaSuccess;
 }
 
 // Memory.
@@ -230,6 +279,7 @@ cudaError_t cudaMalloc(void** memory, size_t size_bytes) {
 cudaError_t cudaFree(void* memory) {
   const std::lock_guard lock(mutex);
   if (!memory) return cudaSuccess;
+  wait_for_all_copies();
   const auto found = pieces().find(static_cast<std::byte*>(memory));
   if (found == pieces().end()) return report(cudaErrorInvalidValue);
   const Piece piece = found->second;
@@ -243,13 +293,19 @@ cudaError_t cudaFree(void* memory) {
 }
 
 cudaError_t cudaHostAlloc(void** memory, size_t size_bytes, unsigned) {
+  const std::lock_guard lock(mutex);
   *memory = std::malloc(size_bytes);
-  return *memory ? cudaSuccess : report(cudaErrorMemoryAllocation);
+  if (!*memory) return report(cudaErrorMemoryAllocation);
+  pinned_pieces()[static_cast<std::byte*>(*memory)] = size_bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** memory, size_t size_bytes) {
   return cudaHostAlloc(memory, size_bytes, cudaHostAllocDefault);
 }
 cudaError_t cudaFreeHost(void* memory) {
+  const std::lock_guard lock(mutex);
+  wait_for_all_copies();
+  pinned_pieces().erase(static_cast<std::byte*>(memory));
   std::free(memory);
   return cudaSuccess;
 }
@@ -281,16 +337,22 @@ bool sides_fit(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kin
 
 }  // namespace
 
+// A copy from pinned memory happens when it is waited for, or when the stream does something else: who
+// writes to that memory too early sends the wrong numbers.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  {
-    const std::lock_guard lock(mutex);
-    if (!sides_fit(to, from, size_bytes, kind)) return report(cudaErrorInvalidValue);
-  }
-  return enqueue(stream, [=] {
+  const std::lock_guard lock(mutex);
+  if (!sides_fit(to, from, size_bytes, kind)) return report(cudaErrorInvalidValue);
+  const auto copy = [=] {
     if (size_bytes > 0) std::memcpy(to, from, size_bytes);
     return cudaSuccess;
-  });
+  };
+  const bool is_upload = kind == cudaMemcpyHostToDevice && is_pinned(from, size_bytes);
+  if (is_upload && stream && !stream->recording && simt::happens_late()) {
+    stream->under_way.emplace_back(copy);
+    return cudaSuccess;
+  }
+  return enqueue(stream, copy);
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t size_bytes, cudaMemcpyKind kind) {
   if (may_not_now(nullptr)) return report(cudaErrorStreamCaptureUnsupported);
@@ -331,23 +393,31 @@ void check_global(const void* address, size_t size_bytes, size_t alignment, cons
 // Streams, events and recordings.
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::lock_guard lock(mutex);
   *stream = new CUstream_st;
+  streams().insert(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   return cudaStreamCreateWithFlags(stream, 0);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard lock(mutex);
+  wait_for_copies(stream);
+  streams().erase(stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return may_not_now(stream) ? report(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+  if (may_not_now(stream)) return report(cudaErrorStreamCaptureUnsupported);
+  wait_for_copies(stream);
+  return cudaSuccess;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return cudaStreamSynchronize(stream);
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t event, unsigned) {
+  wait_for_copies(event->stream, event->copy_count);
   return cudaSuccess;
 }
 
@@ -362,14 +432,20 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(mutex);
   event->time = std::chrono::steady_clock::now();
+  event->stream = stream;
+  event->copy_count = stream ? stream->arrived_count + stream->under_way.size() : 0;
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
-  return may_not_now(nullptr) ? report(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (may_not_now(nullptr)) return report(cudaErrorStreamCaptureUnsupported);
+  wait_for_copies(event->stream, event->copy_count);
+  return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t) {
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  wait_for_copies(event->stream, event->copy_count);
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
@@ -408,6 +484,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (may_not_now(stream)) return report(cudaErrorStreamCaptureUnsupported);
   const std::lock_guard lock(mutex);
+  wait_for_copies(stream);
   for (const auto& work : executable->work) {
     if (const cudaError_t error = work()) return report(error);
   }

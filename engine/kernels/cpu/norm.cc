@@ -8,11 +8,12 @@
 
 namespace minimax {
 
-void CpuBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                          const Tensor& out) {
-  const int64_t width = x.dim(1);
-  share_out(threads_, x.dim(0), x.dim(0) * width, [&](int64_t t, int) {
-    kernels_.rows.add_bias(x.row<float>(t), bias.data<float>(), activation, out.row<float>(t),
+void CpuBackend::biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                               Activation activation, const Tensor& out) {
+  linear(x, weight, Activation::none, out);
+  const int64_t width = out.dim(1);
+  share_out(threads_, out.dim(0), out.dim(0) * width, [&](int64_t t, int) {
+    kernels_.rows.add_bias(out.row<float>(t), bias.data<float>(), activation, out.row<float>(t),
                            width);
   });
 }

@@ -33,7 +33,7 @@ struct SoftmaxCall {
   const bfloat16* q;  // [T, H, D]
   int tokens, heads, width;
   float scale;
-  bool causal;  // else a token sees the new ones behind it too: softmax_any alone can do that
+  bool causal;  // else a token sees the new ones behind it too: softmax_few cannot do that
   KvLayout layout;
   DeviceTable<DeviceKv> sequences;
   const std::byte* lowest_page;  // of all pages of all sequences: where TMA counts rows from
@@ -45,7 +45,7 @@ struct SoftmaxCall {
 // row counts alone; lengths are read on the device.
 inline constexpr int softmax_few_rows = 8;
 bool softmax_few(const Launcher& launch, const SoftmaxCall& call);
-// D = 128, bf16 pages, on Hopper (softmax_hopper.cu).
+// D = 64 or 128, bf16 pages of whole blocks of 128 tokens, on Hopper (softmax_hopper.cu).
 bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call);
 // Any shape, f32 or bf16 pages, any device from sm_80 on (softmax_any.cu).
 void softmax_any(const Launcher& launch, const SoftmaxCall& call);

@@ -182,19 +182,28 @@ void CudaBackend::embed(const Tensor& ids, const Tensor& table, const Tensor& ou
              static_cast<int>(ids.dim(0)), static_cast<int>(table.dim(1)));
 }
 
+namespace {
+
+LinearCall linear_call(const Tensor& x, const Weight& weight, Activation activation,
+                       const Tensor& out) {
+  return {.x = numbers(x),
+          .x_stride = x.stride(0),
+          .weight = matrix(weight),
+          .tokens = static_cast<int>(x.dim(0)),
+          .outputs = static_cast<int>(weight.output_width()),
+          .inputs = static_cast<int>(weight.input_width()),
+          .activation = activation,
+          .bias = nullptr,
+          .out = out.raw(),
+          .out_f32 = out.dtype() == DType::f32,
+          .out_stride = out.stride(0)};
+}
+
+}  // namespace
+
 void CudaBackend::linear_to(const Launcher& launch, const Tensor& x, const Weight& weight,
                             Activation activation, const Tensor& out) {
-  const bool is_f32 = out.dtype() == DType::f32;
-  const LinearCall call{.x = numbers(x),
-                        .x_stride = x.stride(0),
-                        .weight = matrix(weight),
-                        .tokens = static_cast<int>(x.dim(0)),
-                        .outputs = static_cast<int>(weight.output_width()),
-                        .inputs = static_cast<int>(weight.input_width()),
-                        .activation = activation,
-                        .out = out.raw(),
-                        .out_f32 = is_f32,
-                        .out_stride = out.stride(0)};
+  const LinearCall call = linear_call(x, weight, activation, out);
   if (call.tokens <= few_tokens && linear_few(launch, call)) return;
   if (device_.hopper && linear_hopper(launch, call)) return;
   linear_any(launch, call);
@@ -209,10 +218,17 @@ void CudaBackend::logits(const Tensor& x, const Weight& weight, const Tensor& lo
   linear_to(begin("logits"), x, weight, Activation::none, logits);
 }
 
-void CudaBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                           const Tensor& out) {
-  add_bias_rows(begin("add_bias"), numbers(x), bias.data<float>(), activation, numbers(out),
-                static_cast<int>(x.dim(0)), static_cast<int>(x.dim(1)));
+// Few rows are bound by the weights, many by the tensor cores, which a bias is added beside.
+void CudaBackend::biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                Activation activation, const Tensor& out) {
+  const Launcher launch = begin("biased_linear");
+  LinearCall call = linear_call(x, weight, activation, out);
+  call.bias = bias.data<float>();
+  if (call.tokens > few_tokens && device_.hopper && linear_hopper(launch, call)) return;
+  linear_to(launch, x, weight, Activation::none, out);
+  require(out.stride(0) == out.dim(1), "rows of out lie ", out.stride(0), " numbers apart");
+  add_bias_rows(launch, numbers(out), bias.data<float>(), activation, numbers(out), call.tokens,
+                call.outputs);
 }
 
 void CudaBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
@@ -314,7 +330,7 @@ void CudaBackend::softmax_attention(const Tensor& q, float scale, const KvLayout
                          .partial = scratch_at<float>(layout_.attention)};
   const bool is_fast = call.causal && all_short(table, softmax_few_rows);
   if (is_fast && softmax_few(launch, call)) return;
-  if (device_.hopper && call.causal && softmax_hopper(launch, call)) return;
+  if (device_.hopper && softmax_hopper(launch, call)) return;
   softmax_any(launch, call);
 }
 

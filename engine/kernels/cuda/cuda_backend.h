@@ -56,8 +56,8 @@ class CudaBackend final : public Backend {
   void linear(const Tensor& x, const Weight& weight, Activation activation,
               const Tensor& out) override;
   void logits(const Tensor& x, const Weight& weight, const Tensor& logits) override;
-  void add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                const Tensor& out) override;
+  void biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                     Activation activation, const Tensor& out) override;
   void add(const Tensor& x, const Tensor& y, const Tensor& out) override;
   void copy(const Tensor& from, const Tensor& to) override;
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,

@@ -2,14 +2,16 @@
 #include "engine/kernels/cuda/cuda_memory.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <vector>
 
 #include "engine/kernels/cuda/cuda_check.h"
 
 namespace minimax {
 namespace {
 
-constexpr size_t staging_bytes = size_t{8} << 20;
+constexpr size_t download_bytes = size_t{8} << 20;
 
 // Pinned host memory.
 void* pinned(const std::string& name, size_t size_bytes) {
@@ -21,64 +23,89 @@ void* pinned(const std::string& name, size_t size_bytes) {
 
 class CudaUpload final : public Upload {
  public:
-  CudaUpload(std::string name, cudaStream_t stream, size_t half_bytes)
-      : name_(std::move(name)), stream_(stream), half_bytes_(half_bytes) {
-    for (Half& half : halves_) {
-      check_cuda(cudaEventCreateWithFlags(&half.arrived, cudaEventDisableTiming), name_);
-      half.data = pinned(name_, half_bytes);
+  CudaUpload(int device, cudaStream_t stream, const UploadSizes& sizes)
+      : Upload(sizes),
+        device_(device),
+        stream_(stream),
+        name_(text("cuda:", device)),
+        lanes_(static_cast<size_t>(sizes.lane_count)) {
+    try {
+      memory_ = static_cast<std::byte*>(pinned(name_, 2 * lanes_.size() * sizes.piece_bytes));
+      for (Lane& lane : lanes_) {
+        for (cudaEvent_t& arrived : lane.arrived) {
+          check_cuda(cudaEventCreateWithFlags(&arrived, cudaEventDisableTiming), name_);
+        }
+      }
+    } catch (...) {
+      release();
+      throw;
     }
   }
   ~CudaUpload() override {
     static_cast<void>(cudaStreamSynchronize(stream_));
-    for (const Half& half : halves_) {
-      if (half.arrived) cudaEventDestroy(half.arrived);
-      cudaFreeHost(half.data);
-    }
+    release();
   }
 
-  size_t half_bytes() const override { return half_bytes_; }
-  std::byte* next_half() override {
-    at_ = 1 - at_;
-    check_cuda(cudaEventSynchronize(halves_[at_].arrived), name_, ": copy from the host");
-    return static_cast<std::byte*>(halves_[at_].data);
-  }
-  void send(void* device, size_t size_bytes) override {
-    const Half& half = halves_[at_];
-    check_cuda(cudaMemcpyAsync(device, half.data, size_bytes, cudaMemcpyHostToDevice, stream_),
-               name_, ": copy from the host");
-    check_cuda(cudaEventRecord(half.arrived, stream_), name_, ": copy from the host");
-  }
   void finish() override {
     check_cuda(cudaStreamSynchronize(stream_), name_, ": copy from the host");
   }
 
  private:
-  struct Half {
-    void* data = nullptr;
-    cudaEvent_t arrived = nullptr;
+  // Two pieces that take turns.
+  struct Lane {
+    std::array<cudaEvent_t, 2> arrived{};
+    size_t at = 0;  // the piece that was given last
   };
-  std::string name_;
+
+  std::byte* piece(int lane) const {
+    const size_t at = lanes_[static_cast<size_t>(lane)].at;
+    return memory_ + (2 * static_cast<size_t>(lane) + at) * sizes().piece_bytes;
+  }
+  // CUDA may meet the calling thread for the first time.
+  std::byte* next_piece(int lane) override {
+    check_cuda(cudaSetDevice(device_), name_);
+    Lane& its = lanes_[static_cast<size_t>(lane)];
+    its.at = 1 - its.at;
+    check_cuda(cudaEventSynchronize(its.arrived[its.at]), name_, ": copy from the host");
+    return piece(lane);
+  }
+  void send(int lane, void* device, size_t size_bytes) override {
+    const Lane& its = lanes_[static_cast<size_t>(lane)];
+    check_cuda(cudaMemcpyAsync(device, piece(lane), size_bytes, cudaMemcpyHostToDevice, stream_),
+               name_, ": copy from the host");
+    check_cuda(cudaEventRecord(its.arrived[its.at], stream_), name_, ": copy from the host");
+  }
+  void release() noexcept {
+    for (const Lane& lane : lanes_) {
+      for (const cudaEvent_t arrived : lane.arrived) {
+        if (arrived) cudaEventDestroy(arrived);
+      }
+    }
+    cudaFreeHost(memory_);
+  }
+
+  int device_;
   cudaStream_t stream_;
-  size_t half_bytes_;
-  Half halves_[2];
-  size_t at_ = 0;
+  std::string name_;
+  std::vector<Lane> lanes_;
+  std::byte* memory_ = nullptr;  // pinned: the pieces of all lanes
 };
 
 }  // namespace
 
 CudaMemory::CudaMemory(int device, cudaStream_t stream)
     : device_(device), stream_(stream), name_(text("cuda:", device)) {
-  upload_ = new_upload(staging_bytes);
-  download_ = pinned(name_, staging_bytes);
+  upload_ = new_upload({});
+  download_ = pinned(name_, download_bytes);
 }
 
 CudaMemory::~CudaMemory() {
   cudaFreeHost(download_);
 }
 
-std::unique_ptr<Upload> CudaMemory::new_upload(size_t half_bytes) {
+std::unique_ptr<Upload> CudaMemory::new_upload(const UploadSizes& sizes) {
   use();
-  return std::make_unique<CudaUpload>(name_, stream_, half_bytes);
+  return std::make_unique<CudaUpload>(device_, stream_, sizes);
 }
 
 void CudaMemory::use() const {
@@ -107,13 +134,10 @@ void CudaMemory::release(void* data, size_t) noexcept {
 void CudaMemory::copy_from_host(void* device, const void* host, size_t size_bytes) {
   const std::lock_guard lock(mutex_);
   use();
-  auto* to = static_cast<std::byte*>(device);
   const auto* from = static_cast<const std::byte*>(host);
-  for (size_t done = 0; done < size_bytes; done += upload_->half_bytes()) {
-    const size_t part = std::min(upload_->half_bytes(), size_bytes - done);
-    std::memcpy(upload_->next_half(), from + done, part);
-    upload_->send(to + done, part);
-  }
+  upload_->fill(device, size_bytes, nullptr, [from](size_t offset, std::span<std::byte> to) {
+    std::memcpy(to.data(), from + offset, to.size());
+  });
   upload_->finish();
 }
 
@@ -122,8 +146,8 @@ void CudaMemory::copy_to_host(void* host, const void* device, size_t size_bytes)
   use();
   auto* to = static_cast<std::byte*>(host);
   const auto* from = static_cast<const std::byte*>(device);
-  for (size_t done = 0; done < size_bytes; done += staging_bytes) {
-    const size_t part = std::min(staging_bytes, size_bytes - done);
+  for (size_t done = 0; done < size_bytes; done += download_bytes) {
+    const size_t part = std::min(download_bytes, size_bytes - done);
     check_cuda(cudaMemcpyAsync(download_, from + done, part, cudaMemcpyDeviceToHost, stream_),
                name_, ": copy to the host");
     check_cuda(cudaStreamSynchronize(stream_), name_, ": copy to the host");

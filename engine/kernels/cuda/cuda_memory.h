@@ -20,7 +20,7 @@ class CudaMemory final : public Memory {
 
   void* allocate(size_t size_bytes) override;
   void release(void* data, size_t size_bytes) noexcept override;
-  std::unique_ptr<Upload> new_upload(size_t half_bytes) override;
+  std::unique_ptr<Upload> new_upload(const UploadSizes& sizes) override;
   void copy_from_host(void* device, const void* host, size_t size_bytes) override;
   void copy_to_host(void* host, const void* device, size_t size_bytes) override;
   void copy(void* to, const void* from, size_t size_bytes) override;

@@ -24,6 +24,7 @@ struct LinearShape {
 struct LinearParameters {
   CUtensorMap weight, x, out_map;
   LinearShape shape;
+  const float* bias;  // or nullptr
   void* out;
   int64_t out_stride;
 };
@@ -56,14 +57,23 @@ struct LinearWork {
             tile.alone ? keep_short : keep_normal);
   }
   __device__ const CUtensorMap* token_map(int) const { return &parameters.x; }
+  __device__ Biases biases(int output) const {
+    if (parameters.bias == nullptr) return {};
+    output += static_cast<int>(threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
+    const int outputs = parameters.shape.outputs;
+    return {.near = output < outputs ? __ldg(parameters.bias + output) : 0.0f,
+            .far = output + 8 < outputs ? __ldg(parameters.bias + output + 8) : 0.0f};
+  }
   __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
+    const int output = tile.output + static_cast<int>(group) * group_outputs;
     store_tile<Rows, false>(sums, chunks, group, tile.valid,
                             {.map = &parameters.out_map,
                              .data = static_cast<typename Rows::Number*>(parameters.out),
                              .stride = parameters.out_stride,
                              .columns = parameters.shape.outputs,
                              .row = tile.token,
-                             .column = tile.output + static_cast<int>(group) * group_outputs});
+                             .column = output},
+                            biases(output));
   }
 };
 
@@ -101,11 +111,11 @@ int choose_tile_tokens(int tokens, int output_pairs, int clusters) {
   int best = 0;
   int64_t best_cost = 0;
   constexpr int step = 2 * gemm::token_step;
-  for (int tiles = fewest; tiles < fewest + 8; ++tiles) {
+  for (int tiles = fewest; tiles <= fewest + 8 + fewest / 4; ++tiles) {
     const int size = blocks_of(blocks_of(tokens, tiles), step) * step;
     const int64_t rounds = blocks_of(blocks_of(tokens, size) * output_pairs, clusters);
-    // Below some 128 tokens loading takes longer than multiplying.
-    const int64_t cost = rounds * (std::max(size, 128) + 8);
+    // Below some 128 tokens loading takes longer than multiplying; of wider tiles it takes a smaller part.
+    const int64_t cost = rounds * (std::max(size, 128) + 24);
     if (best == 0 || cost < best_cost) {
       best = size;
       best_cost = cost;
@@ -141,6 +151,16 @@ void start(const Launcher& launch, const LinearParameters& parameters, int clust
          dim3(gemm::block_threads), bytes, parameters);
 }
 
+template <Activation activation>
+void start_rows(const Launcher& launch, const LinearParameters& parameters, bool f32,
+                int clusters) {
+  if (f32) {
+    start<gemm::FloatRows<activation>>(launch, parameters, clusters);
+  } else {
+    start<gemm::PlainRows<activation>>(launch, parameters, clusters);
+  }
+}
+
 }  // namespace
 
 bool linear_hopper(const Launcher& launch, const LinearCall& call) {
@@ -160,6 +180,7 @@ bool linear_hopper(const Launcher& launch, const LinearCall& call) {
   shape.tile_tokens = choose_tile_tokens(call.tokens, shape.output_pairs, clusters);
   shape.token_tiles = blocks_of(call.tokens, shape.tile_tokens);
   shape.ring = gemm::RingShape::fit(shape.tile_tokens, launch.device().shared_bytes_per_block);
+  parameters.bias = call.bias;
   parameters.out = call.out;
   parameters.out_stride = call.out_stride;
   if (!encode_matrix(call.weight, call.outputs, call.inputs, call.inputs, gemm::block_outputs,
@@ -170,15 +191,16 @@ bool linear_hopper(const Launcher& launch, const LinearCall& call) {
     return false;
   }
   const int used = std::min(clusters, shape.token_tiles * shape.output_pairs);
-  const bool activate = call.activation == Activation::silu;
-  if (call.out_f32 && activate) {
-    start<gemm::FloatRows<true>>(launch, parameters, used);
-  } else if (call.out_f32) {
-    start<gemm::FloatRows<false>>(launch, parameters, used);
-  } else if (activate) {
-    start<gemm::PlainRows<true>>(launch, parameters, used);
-  } else {
-    start<gemm::PlainRows<false>>(launch, parameters, used);
+  switch (call.activation) {
+    case Activation::none:
+      start_rows<Activation::none>(launch, parameters, call.out_f32, used);
+      break;
+    case Activation::silu:
+      start_rows<Activation::silu>(launch, parameters, call.out_f32, used);
+      break;
+    case Activation::gelu:
+      start_rows<Activation::gelu>(launch, parameters, call.out_f32, used);
+      break;
   }
   return true;
 }

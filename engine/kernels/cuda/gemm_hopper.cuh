@@ -9,6 +9,7 @@
 
 #include "engine/kernels/cuda/device.cuh"
 #include "engine/kernels/cuda/hopper.cuh"
+#include "engine/ops/views.h"
 
 namespace minimax::gemm {
 
@@ -163,11 +164,35 @@ __device__ __forceinline__ float quick_silu(float x) {
   return __fdividef(x, 1.0f + __expf(-x));
 }
 
+// The exact GELU, x / 2 * (1 + erf(x / sqrt 2)), with erf of Abramowitz and Stegun 7.1.26: right to 1.5e-7.
+__device__ __forceinline__ float quick_gelu(float x) {
+  const float z = fabsf(x) * 0.70710678f;
+  const float t = __fdividef(1.0f, fmaf(0.3275911f, z, 1.0f));
+  const float polynomial =
+      t * fmaf(t,
+               fmaf(t, fmaf(t, fmaf(t, 1.061405429f, -1.453152027f), 1.421413741f), -0.284496736f),
+               0.254829592f);
+  const float rest = polynomial * __expf(-z * z);  // 1 - erf(z)
+  return x * (x > 0 ? 1.0f - 0.5f * rest : 0.5f * rest);
+}
+
+template <Activation activation>
+__device__ __forceinline__ float quickly(float x) {
+  if constexpr (activation == Activation::silu) return quick_silu(x);
+  if constexpr (activation == Activation::gelu) return quick_gelu(x);
+  return x;
+}
+
+// Of the two outputs that a thread has sums of.
+struct Biases {
+  float near = 0, far = 0;
+};
+
 // Ways to bring a group's sums of chunk_tokens tokens into a chunk: `put`, with this thread's sums of those
 // tokens. A chunk is boxes of [8 tokens, row_bytes], as many side by side as a row takes.
 
 // bf16 [tokens, 64 outputs]
-template <bool activate>
+template <Activation activation>
 struct PlainRows {
   using Number = bfloat16;
   static constexpr int chunk_tokens = 32;
@@ -179,8 +204,7 @@ struct PlainRows {
   static __device__ uint32_t place(uint32_t row, uint32_t column) {
     return row * row_bytes + ((column ^ row % 8) * 16);
   }
-  static __device__ float value(float sum) { return activate ? quick_silu(sum) : sum; }
-  static __device__ void put(const float* sums, uint32_t chunk) {
+  static __device__ void put(const float* sums, Biases biases, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
     const uint32_t to = chunk + place(lane / 16 * 8 + lane % 8, warp * 2 + lane / 8 % 2);
 #pragma unroll
@@ -189,7 +213,9 @@ struct PlainRows {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float* two = sums + t / 2 + 2 * i;
-        packed[i] = pack_bf16(value(two[0]), value(two[1]));
+        const float bias = i % 2 == 0 ? biases.near : biases.far;
+        packed[i] =
+            pack_bf16(quickly<activation>(two[0] + bias), quickly<activation>(two[1] + bias));
       }
       store_blocks_transposed(to + static_cast<uint32_t>(t) * row_bytes, packed[0], packed[1],
                               packed[2], packed[3]);
@@ -198,7 +224,7 @@ struct PlainRows {
 };
 
 // f32 [tokens, 64 outputs], in two boxes of 32 outputs
-template <bool activate>
+template <Activation activation>
 struct FloatRows {
   using Number = float;
   static constexpr int chunk_tokens = 16;
@@ -210,14 +236,14 @@ struct FloatRows {
     return (row / 8 * boxes_beside + column / 8) * box_tokens * row_bytes + row % 8 * row_bytes +
            ((column % 8 ^ row % 8) * 16);
   }
-  static __device__ void put(const float* sums, uint32_t chunk) {
+  static __device__ void put(const float* sums, Biases biases, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
 #pragma unroll
     for (int i = 0; i < chunk_tokens / 2; ++i) {
       const uint32_t row = static_cast<uint32_t>(i / 4 * 8 + i % 2) + lane % 4 * 2;
       const uint32_t column = warp * 16 + static_cast<uint32_t>(i / 2 % 2 * 8) + lane / 4;
-      const float value = activate ? quick_silu(sums[i]) : sums[i];
-      store_number(chunk + place(row, column / 4) + column % 4 * 4, value);
+      store_number(chunk + place(row, column / 4) + column % 4 * 4,
+                   quickly<activation>(sums[i] + (i % 4 < 2 ? biases.near : biases.far)));
     }
   }
 };
@@ -238,7 +264,7 @@ struct GatedRows {
   static __device__ float value(float first, float second) {
     return up_first ? quick_silu(second) * first : quick_silu(first) * second;
   }
-  static __device__ void put(const float* sums, uint32_t chunk) {
+  static __device__ void put(const float* sums, Biases, uint32_t chunk) {
     const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
     const uint32_t to = chunk + place(lane, warp);
 #pragma unroll
@@ -281,7 +307,8 @@ struct Target {
 // what does not fill a box is copied by hand; otherwise the matrix ends there.
 template <typename Rows, bool rows_follow>
 __device__ __forceinline__ void store_tile(const Sums& sums, Chunks& chunks, uint32_t group,
-                                           int valid, const Target<typename Rows::Number>& target) {
+                                           int valid, const Target<typename Rows::Number>& target,
+                                           Biases biases = {}) {
   using Number = typename Rows::Number;
   constexpr int boxes = Rows::chunk_tokens / box_tokens * Rows::boxes_beside;
   constexpr int box_outputs = Rows::outputs / Rows::boxes_beside;
@@ -295,7 +322,7 @@ __device__ __forceinline__ void store_tile(const Sums& sums, Chunks& chunks, uin
     const uint32_t chunk = chunks.take();
     if (thread < boxes) store_wait_read<chunk_count - 1>();
     named_barrier(barrier, 128);
-    Rows::put(sums + first / 2, chunk);
+    Rows::put(sums + first / 2, biases, chunk);
     fence_async();
     named_barrier(barrier, 128);
     if (thread < boxes) {

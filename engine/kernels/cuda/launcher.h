@@ -21,7 +21,9 @@ struct CudaDevice {
 
 // Starts the kernels of one operation on the backend's stream. On Hopper a kernel may start while the one
 // before it ends (programmatic dependent launch): every kernel that is started here therefore calls
-// wait_for_inputs() before it reads or writes anything but weights and constants.
+// wait_for_inputs() before it reads or writes anything but weights, constants, the tables of the step, and
+// keys and values of earlier steps; and in every block, since a kernel that has not waited may end before
+// the one it follows.
 class Launcher {
  public:
   Launcher(const CudaDevice& device, cudaStream_t stream, const char* operation)

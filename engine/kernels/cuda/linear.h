@@ -10,7 +10,7 @@
 
 namespace minimax {
 
-// out[t, n] = f(x[t] . weight[n])
+// out[t, n] = f(x[t] . weight[n] + bias[n])
 struct LinearCall {
   const bfloat16* x;  // [T, K], rows x_stride numbers apart
   int64_t x_stride;
@@ -18,8 +18,9 @@ struct LinearCall {
   int tokens;              // T, 1 or more
   int outputs;             // N
   int inputs;              // K
-  Activation activation;
-  void* out;  // [T, N] bf16, or f32 if out_f32; rows out_stride numbers apart
+  Activation activation;   // GELU with a bias only
+  const float* bias;       // [N], or nullptr: linear_hopper alone takes one
+  void* out;               // [T, N] bf16, or f32 if out_f32; rows out_stride numbers apart
   bool out_f32;
   int64_t out_stride;
 };

@@ -127,7 +127,7 @@ struct DownWork : ExpertTiles {
   }
   __device__ void store(const Sums& sums, Chunks& chunks, const Tile& tile, uint32_t group) const {
     const MoeCall& call = parameters.call;
-    store_tile<PlainRows<false>, true>(
+    store_tile<PlainRows<Activation::none>, true>(
         sums, chunks, group, tile.valid,
         {.map = &parameters.out_map,
          .data = static_cast<bfloat16*>(call.partial),

@@ -16,6 +16,9 @@ constexpr int max_group = 16;
 constexpr int max_queries = softmax_few_rows * max_group;  // of one sequence and key head
 constexpr int max_stages = 6;
 
+// Keys and values of earlier steps are read before wait_for_inputs(): the first tiles are under way while the
+// kernel before this one ends.
+//
 // The work is a list of tiles: by sequence, by key head, by tokens. Worker i (a block) takes those from
 // i * tiles / workers on. What a worker found out about a head that others also have tiles of goes
 // into one of two slots: 0 when its list begins with that head, else 1.
@@ -88,6 +91,11 @@ struct Loader {
     if (place.sequence == rows.kv.sequences) return;
     page =
         place.entry.pages[static_cast<uint32_t>(place.tile * softmax_tile) / rows.kv.page_tokens];
+  }
+
+  // The next tile has tokens of this step, whose keys and values the kernel before may still be writing.
+  __device__ bool has_new_tokens() const {
+    return (place.tile + 1) * softmax_tile > static_cast<int32_t>(place.entry.position);
   }
 
   __device__ void load(const FewRows& rows, uint32_t stage) {
@@ -214,23 +222,31 @@ __global__ void __launch_bounds__(Shape<row_tiles>::threads, 1) softmax_few_kern
   const uint32_t stages_at = shared_address(shared);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int token_warp = warp / row_tiles, first_query = warp % row_tiles * 16;
-  wait_for_inputs();
   let_next_start();
 
   // This block's share of the tiles.
   const int head_tiles = count_parts(rows.kv, TilesOf{rows.most_rows});
   const Shares shares(static_cast<int64_t>(head_tiles) * rows.kv.heads, rows.blocks);
-  if (static_cast<int64_t>(blockIdx.x) >= shares.workers) return;
+  if (static_cast<int64_t>(blockIdx.x) >= shares.workers) {
+    wait_for_inputs();
+    return;
+  }
   const int64_t begin = shares.first_of(blockIdx.x);
   const auto count = static_cast<int32_t>(shares.first_of(blockIdx.x + 1) - begin);
   Place place = find_place(rows, begin);
 
   Loader<threads> loader{place, nullptr};
   loader.look_up(rows);
+  bool waits = true;
   for (int i = 0; i < rows.stages - 1; ++i) {
+    if (waits && (i >= count || loader.has_new_tokens())) {
+      wait_for_inputs();
+      waits = false;
+    }
     if (i < count) loader.load(rows, stages_at + static_cast<uint32_t>(i * stage_bytes));
     end_copy_group();
   }
+  if (waits) wait_for_inputs();
 
   WarpQueries<width, tokens> queries;
   int slot = 0;

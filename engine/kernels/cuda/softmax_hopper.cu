@@ -7,35 +7,61 @@
 #include "engine/kernels/cuda/tensor_map.h"
 
 namespace minimax {
+
+// What a kernel is made for: heads of D numbers, and what a row sees.
+template <int D, Mask seen>
+struct SoftmaxPlan {
+  static constexpr int width = D;
+  static constexpr Mask mask = seen;
+  static constexpr int consumers = 2;
+  static constexpr int slots = width == 64 ? 10 : 6;       // of the ring of blocks
+  static constexpr int query_slots = width == 64 ? 2 : 1;  // tiles whose queries are there
+  static constexpr int producer_registers = 56, consumer_registers = 224;
+  // Where the last block has no more keys than this, no more are multiplied: a tile of a picture has 577
+  // tokens, 65 of them in the last block. A multiple of 16, at most key_block.
+  static constexpr int narrow_block = width == 64 && mask == Mask::none ? 80 : 128;
+};
+
 namespace {
 
-constexpr int width = 128;        // D
 constexpr int key_block = 128;    // tokens whose keys, or values, are copied at once
 constexpr int half_queries = 64;  // of one consumer: tokens x heads of a group
-constexpr int consumers = 2;
-constexpr int threads = 128 * (1 + consumers);
-constexpr int line = 64;  // numbers in the 128 bytes that the swizzle works on
+constexpr int line = 64;          // numbers in the 128 bytes that the swizzle works on
 
-constexpr uint32_t half_query_bytes = half_queries * line * 2;  // half of the width
-constexpr uint32_t query_bytes = 2 * half_query_bytes;          // of one consumer
-constexpr uint32_t half_block_bytes = key_block * line * 2;
-constexpr uint32_t block_bytes = 2 * half_block_bytes;
-constexpr int slots = 6;  // of the ring of blocks
+// 64 columns of the queries of one consumer, and of a block of keys or values.
+constexpr uint32_t query_part_bytes = half_queries * line * 2;
+constexpr uint32_t block_part_bytes = key_block * line * 2;
 
-struct Shared {
-  unsigned char queries[consumers][query_bytes];
-  unsigned char ring[slots][block_bytes];
-  uint64_t full[slots], empty[slots];
-  uint64_t query_full[consumers], query_empty[consumers];
+// Some tokens of a sequence and all query heads of one key head. All consumers see the same blocks of
+// keys, from the last one to the first.
+struct Tile {
+  DeviceKv sequence;
+  int head;    // of the keys
+  int first;   // row of the sequence
+  int blocks;  // of keys; 0: there are no more tiles
 };
-// The start of dynamic shared memory is a multiple of 16 at least; swizzled tiles want 1024.
-constexpr size_t shared_bytes = sizeof(Shared) + 1024;
 
-// The map of all memory from the lowest page on, in rows of 256 bytes: pages lie anywhere above. A window
-// is what one coordinate of 31 bits reaches.
-constexpr uint64_t row_bytes = 2 * width;
+template <typename Plan>
+struct Shared {
+  static constexpr int parts = Plan::width / line;
+  unsigned char queries[Plan::query_slots][Plan::consumers][parts * query_part_bytes];
+  unsigned char ring[Plan::slots][parts * block_part_bytes];
+  uint64_t full[Plan::slots], empty[Plan::slots];
+  uint64_t query_full[Plan::query_slots][Plan::consumers];
+  uint64_t query_empty[Plan::query_slots][Plan::consumers];
+  Tile tiles[Plan::query_slots][Plan::consumers];  // that the queries belong to
+};
+
+// The start of dynamic shared memory is a multiple of 16 at least; swizzled tiles want 1024.
+template <typename Plan>
+constexpr size_t shared_bytes = sizeof(Shared<Plan>) + 1024;
+
+template <typename Plan>
+constexpr int threads = 128 * (1 + Plan::consumers);
+
+// The map of all memory from the lowest page on, in rows of one key or value: pages lie anywhere above. A
+// window is what one coordinate of 31 bits reaches.
 constexpr uint64_t window_rows = 1ull << 31;
-constexpr uint64_t window_bytes = window_rows * row_bytes;
 constexpr uint64_t window_count = 1024;
 
 struct HopperRows {
@@ -50,27 +76,20 @@ struct HopperRows {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// Some tokens of a sequence and all query heads of one key head. Both consumers see the same blocks of
-// keys, from the last one to the first.
-struct Tile {
-  DeviceKv sequence;
-  int head;    // of the keys
-  int first;   // row of the sequence
-  int blocks;  // of keys
+// Keys that the last block of a tile has.
+__device__ __forceinline__ int keys_left(const Tile& tile) {
+  const int tokens = static_cast<int>(tile.sequence.position) + tile.sequence.row_count;
+  return tokens - (tile.blocks - 1) * key_block;
+}
 
-  __device__ __forceinline__ int tokens() const {
-    return static_cast<int>(sequence.position) + sequence.row_count;
-  }
-};
-
-// The tiles of a block, one after the other; every warp finds them on its own. The longest come first,
-// key heads side by side, and every other round of blocks is dealt out backwards: each block's sum is
-// nearly the same.
+// The tiles of a block, one after the other. The longest come first, key heads side by side, and every
+// other round of blocks is dealt out backwards: each block's sum is nearly the same.
+template <typename Plan>
 class Tiles {
  public:
   __device__ explicit Tiles(const HopperRows& rows)
       : rows_(rows),
-        blocks_{rows.kv, consumers * rows.half_tokens, rows.fewest_rows},
+        blocks_{rows.kv, Plan::consumers * rows.half_tokens, rows.fewest_rows},
         count_(blocks_.count() * rows.kv.heads) {}
 
   // False after the last one. All lanes of a warp.
@@ -81,7 +100,9 @@ class Tiles {
     ++round_;
     RowBlocks::Block found;
     blocks_.find(number / rows_.kv.heads, found);
-    const int end = min(found.first + blocks_.tokens, found.sequence.row_count);
+    const int rows_left = found.sequence.row_count - found.first;
+    const int end =
+        found.first + (Plan::mask == Mask::causal ? min(blocks_.tokens, rows_left) : rows_left);
     const int last_token = static_cast<int>(found.sequence.position) + end - 1;
     tile = {found.sequence, number % rows_.kv.heads, found.first, last_token / key_block + 1};
     return true;
@@ -96,6 +117,7 @@ class Tiles {
 
 // A slot of the ring. Its phase counts how often the ring was used up: consumers wait for parity `phase`
 // of `full`, the producer for the other parity of `empty`, which passes at once the first time round.
+template <int slots>
 struct Cursor {
   int slot = 0;
   uint32_t phase = 0;
@@ -113,21 +135,21 @@ __device__ __forceinline__ uint32_t at(const void* pointer) {
 
 // One thread starts all copies. The order is the one that blocks are read in: keys of the last block,
 // then by turns the keys of a block and the values of the block after it, then values of the first.
+template <typename Plan>
 class Producer {
  public:
-  __device__ Producer(const HopperRows& rows, Shared& shared, const CUtensorMap& queries,
+  __device__ Producer(const HopperRows& rows, Shared<Plan>& shared, const CUtensorMap& queries,
                       const CUtensorMap& memory)
       : rows_(rows), shared_(shared), query_map_(&queries), memory_map_(&memory) {}
 
   __device__ void run() {
     const bool starts = threadIdx.x % 32 == 0;
-    Tiles tiles(rows_);
+    Tiles<Plan> tiles(rows_);
     Tile tile;
-    uint32_t query_phase = 0;
     while (tiles.next(tile)) {
       if (starts) {
         load(tile, tile.blocks - 1, 0);
-        load_queries(tile, query_phase);
+        load_queries(tile);
         for (int block = tile.blocks - 2; block >= 0; --block) {
           load(tile, block, 0);
           load(tile, block + 1, rows_.kv.plane_bytes);
@@ -135,11 +157,15 @@ class Producer {
         load(tile, 0, rows_.kv.plane_bytes);
       }
       __syncwarp();
-      query_phase ^= 1;
     }
+    if (starts) end();
   }
 
  private:
+  static constexpr uint64_t row_bytes = 2 * Plan::width;
+  static constexpr uint64_t window_bytes = window_rows * row_bytes;
+  static constexpr int parts = Shared<Plan>::parts;
+
   __device__ void load(const Tile& tile, int block, size_t plane_offset) {
     const uint32_t full = at(&shared_.full[cursor_.slot]);
     const uint32_t to = at(shared_.ring[cursor_.slot]);
@@ -150,62 +176,93 @@ class Producer {
     const int window = static_cast<int>(place / window_bytes);
     const int row = static_cast<int>(place % window_bytes / row_bytes);
     hopper::barrier_wait(at(&shared_.empty[cursor_.slot]), cursor_.phase ^ 1);
-    hopper::barrier_expect(full, block_bytes);
-    hopper::load_3d(to, memory_map_, full, 0, row, window);
-    hopper::load_3d(to + half_block_bytes, memory_map_, full, line, row, window);
+    hopper::barrier_expect(full, parts * block_part_bytes);
+#pragma unroll
+    for (int part = 0; part < parts; ++part) {
+      hopper::load_3d(to + part * block_part_bytes, memory_map_, full, part * line, row, window);
+    }
     cursor_.advance();
   }
 
-  // Rows past the last one of the step arrive as zeros; rows of the next sequence are never stored.
-  __device__ void load_queries(const Tile& tile, uint32_t phase) {
-    for (int consumer = 0; consumer < consumers; ++consumer) {
-      const uint32_t full = at(&shared_.query_full[consumer]);
-      const uint32_t to = at(shared_.queries[consumer]);
+  // With its queries a consumer gets its tile. Rows past the last one of the step arrive as zeros; rows of
+  // the next sequence are never stored.
+  __device__ void load_queries(const Tile& tile) {
+    const int slot = query_cursor_.slot;
+    for (int consumer = 0; consumer < Plan::consumers; ++consumer) {
+      const uint32_t full = at(&shared_.query_full[slot][consumer]);
+      const uint32_t to = at(shared_.queries[slot][consumer]);
       const int row = tile.sequence.first_row + tile.first + consumer * rows_.half_tokens;
       const int head = tile.head * rows_.group;
-      hopper::barrier_wait(at(&shared_.query_empty[consumer]), phase ^ 1);
-      hopper::barrier_expect(full,
-                             static_cast<uint32_t>(2 * rows_.half_tokens * rows_.group) * line * 2);
-      hopper::load_3d(to, query_map_, full, 0, head, row);
-      hopper::load_3d(to + half_query_bytes, query_map_, full, line, head, row);
+      hopper::barrier_wait(at(&shared_.query_empty[slot][consumer]), query_cursor_.phase ^ 1);
+      shared_.tiles[slot][consumer] = tile;
+      hopper::barrier_expect(
+          full, static_cast<uint32_t>(parts * rows_.half_tokens * rows_.group) * line * 2);
+#pragma unroll
+      for (int part = 0; part < parts; ++part) {
+        hopper::load_3d(to + part * query_part_bytes, query_map_, full, part * line, head, row);
+      }
+    }
+    query_cursor_.advance();
+  }
+
+  __device__ void end() {
+    const int slot = query_cursor_.slot;
+    for (int consumer = 0; consumer < Plan::consumers; ++consumer) {
+      hopper::barrier_wait(at(&shared_.query_empty[slot][consumer]), query_cursor_.phase ^ 1);
+      shared_.tiles[slot][consumer].blocks = 0;
+      hopper::barrier_arrive(at(&shared_.query_full[slot][consumer]));
     }
   }
 
   const HopperRows& rows_;
-  Shared& shared_;
+  Shared<Plan>& shared_;
   const CUtensorMap* query_map_;
   const CUtensorMap* memory_map_;
-  Cursor cursor_;
+  Cursor<Plan::slots> cursor_;
+  Cursor<Plan::query_slots> query_cursor_;
 };
+
+// Of a block of keys: all rows see all of it, or each what its limit says.
+enum class Sight { full, limited };
 
 // A warpgroup with 64 queries: rows lane / 4 and lane / 4 + 8 of its warp's 16 are a thread's, and in them
 // columns lane % 4 * 2 and the next one of every eight.
+template <typename Plan>
 class Consumer {
  public:
-  __device__ Consumer(const HopperRows& rows, Shared& shared, int number)
+  __device__ Consumer(const HopperRows& rows, Shared<Plan>& shared, int number)
       : rows_(rows), shared_(shared), number_(number) {}
 
   __device__ void run() {
     // The first consumer has the first turn.
-    if (number_ == 1) pass_turn();
-    Tiles tiles(rows_);
-    Tile tile;
-    uint32_t query_phase = 0;
-    while (tiles.next(tile)) {
+    if (number_ == consumers - 1) pass_turn();
+    while (true) {
+      const int slot = query_cursor_.slot;
+      hopper::barrier_wait(at(&shared_.query_full[slot][number_]), query_cursor_.phase);
+      const Tile tile = shared_.tiles[slot][number_];
+      if (tile.blocks == 0) break;
       begin(tile);
-      hopper::barrier_wait(at(&shared_.query_full[number_]), query_phase);
-      compute(tile);
+      const int left = keys_left(tile);
+      if (Plan::narrow_block < key_block && left <= Plan::narrow_block) {
+        compute<Plan::narrow_block>(tile);
+      } else {
+        compute<key_block>(tile);
+      }
       store(tile);
-      query_phase ^= 1;
+      query_cursor_.advance();
     }
     if (number_ == 0) take_turn();  // the last one that was passed
   }
 
  private:
-  // Named barriers: 1 and 2 are the consumers' turns, 3 and 4 their own.
+  static constexpr int consumers = Plan::consumers, width = Plan::width;
+
+  // Named barriers: from 1 on the consumers' turns, behind them their own.
   __device__ void take_turn() const { hopper::named_barrier(1 + number_, 256); }
-  __device__ void pass_turn() const { hopper::named_barrier_arrive(2 - number_, 256); }
-  __device__ void own_barrier() const { hopper::named_barrier(3 + number_, 128); }
+  __device__ void pass_turn() const {
+    hopper::named_barrier_arrive(1 + (number_ + 1) % consumers, 256);
+  }
+  __device__ void own_barrier() const { hopper::named_barrier(1 + consumers + number_, 128); }
 
   // Row `half` of this thread: which of the sequence, and which head of the group.
   struct Query {
@@ -225,58 +282,64 @@ class Consumer {
     const int last_row = tile.sequence.row_count - 1;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      limit_[half] = position + min(query(tile, half).row, last_row) + 1;
+      const int row = Plan::mask == Mask::causal ? min(query(tile, half).row, last_row) : last_row;
+      limit_[half] = position + row + 1;
       top_[half] = -INFINITY;
       total_[half] = 0;
     }
     const int first_row = min(tile.first + number_ * rows_.half_tokens, last_row);
-    seen_blocks_ = (position + first_row + 1) / key_block;
+    seen_blocks_ = (position + (Plan::mask == Mask::causal ? first_row : last_row) + 1) / key_block;
 #pragma unroll
     for (float& sum : sums_) sum = 0;
   }
 
-  __device__ void wait_full(const Cursor& cursor) const {
+  using RingCursor = Cursor<Plan::slots>;
+  __device__ void wait_full(const RingCursor& cursor) const {
     hopper::barrier_wait(at(&shared_.full[cursor.slot]), cursor.phase);
   }
   // This warp has read a slot.
-  __device__ void release(const Cursor& cursor) const {
+  __device__ void release(const RingCursor& cursor) const {
     if (threadIdx.x % 32 == 0) hopper::barrier_arrive(at(&shared_.empty[cursor.slot]));
   }
 
   // scores = queries * keys^T: both K-major, 64 numbers a row; a step is 16 numbers, 32 bytes.
-  __device__ __forceinline__ void start_scores(const Cursor& keys) {
-    const uint64_t a = hopper::tile_descriptor(at(shared_.queries[number_]));
+  template <int keys_count>
+  __device__ __forceinline__ void start_scores(const RingCursor& keys) {
+    const uint64_t a = hopper::tile_descriptor(at(shared_.queries[query_cursor_.slot][number_]));
     const uint64_t b = hopper::tile_descriptor(at(shared_.ring[keys.slot]));
     hopper::products_begin();
 #pragma unroll
     for (int k = 0; k < width / 16; ++k) {
-      const uint64_t query_step = k / 4 * (half_query_bytes / 16) + k % 4 * 2;
-      const uint64_t key_step = k / 4 * (half_block_bytes / 16) + k % 4 * 2;
-      hopper::Product<128>::shared(scores_, a + query_step, b + key_step, k != 0);
+      const uint64_t query_step = k / 4 * (query_part_bytes / 16) + k % 4 * 2;
+      const uint64_t key_step = k / 4 * (block_part_bytes / 16) + k % 4 * 2;
+      hopper::Product<keys_count>::shared(scores_, a + query_step, b + key_step, k != 0);
     }
     hopper::products_commit();
   }
 
-  // sums += shares * values: values are MN-major, a row for each token, 64 columns and then, half a block
-  // on, the other 64; a step is 16 tokens, 2048 bytes.
-  __device__ __forceinline__ void start_sums(const Cursor& values) {
+  // sums += shares * values: values are MN-major, a row for each token, 64 columns and then, if there
+  // are as many, a part on, the other 64; a step is 16 tokens, 2048 bytes.
+  template <int values_count>
+  __device__ __forceinline__ void start_sums(const RingCursor& values) {
     const uint64_t b =
-        hopper::tile_descriptor(at(shared_.ring[values.slot]), 1024, half_block_bytes);
+        hopper::tile_descriptor(at(shared_.ring[values.slot]), 1024, block_part_bytes);
     hopper::products_begin();
 #pragma unroll
-    for (int k = 0; k < key_block / 16; ++k) {
-      hopper::Product<128>::registers<1>(sums_, shares_[k], b + static_cast<uint64_t>(k * 128), 1);
+    for (int k = 0; k < values_count / 16; ++k) {
+      hopper::Product<width>::template registers<1>(sums_, shares_[k],
+                                                    b + static_cast<uint64_t>(k * 128), 1);
     }
     hopper::products_commit();
   }
 
   // Scores become weights exp2(scale * (score - top)).
-  template <Mask mask>
+  template <Sight sight, int keys_count = key_block>
   __device__ __forceinline__ void weigh(int block) {
-    if constexpr (mask == Mask::causal) {
+    constexpr int count = keys_count / 2;
+    if constexpr (sight == Sight::limited) {
       const int token = block * key_block + static_cast<int>(threadIdx.x) % 4 * 2;
 #pragma unroll
-      for (int i = 0; i < 64; ++i) {
+      for (int i = 0; i < count; ++i) {
         if (token + i / 4 * 8 + i % 2 >= limit_[i % 4 / 2]) scores_[i] = -INFINITY;
       }
     }
@@ -284,15 +347,15 @@ class Consumer {
     for (int half = 0; half < 2; ++half) {
       float top = top_[half];
 #pragma unroll
-      for (int i = 2 * half; i < 64; i += 4) top = fmaxf(top, fmaxf(scores_[i], scores_[i + 1]));
+      for (int i = 2 * half; i < count; i += 4) top = fmaxf(top, fmaxf(scores_[i], scores_[i + 1]));
       top = quad_max(top);
       // Of two masked blocks the first one may hide everything from a row.
-      const float base = mask == Mask::causal && top == -INFINITY ? 0.0f : top * rows_.scale;
+      const float base = sight == Sight::limited && top == -INFINITY ? 0.0f : top * rows_.scale;
       shrink_[half] = fast_exp2(top_[half] * rows_.scale - base);
       top_[half] = top;
       float total = 0;
 #pragma unroll
-      for (int i = 2 * half; i < 64; i += 4) {
+      for (int i = 2 * half; i < count; i += 4) {
         scores_[i] = fast_exp2(fmaf(scores_[i], rows_.scale, -base));
         scores_[i + 1] = fast_exp2(fmaf(scores_[i + 1], rows_.scale, -base));
         total += scores_[i] + scores_[i + 1];
@@ -303,94 +366,114 @@ class Consumer {
 
   __device__ __forceinline__ void shrink_sums() {
 #pragma unroll
-    for (int i = 0; i < 64; ++i) sums_[i] *= shrink_[i % 4 / 2];
+    for (int i = 0; i < width / 2; ++i) sums_[i] *= shrink_[i % 4 / 2];
   }
 
   // Weights as bf16: the sums of one product are laid out as the left side of the next.
+  template <int keys_count>
   __device__ __forceinline__ void pack_shares() {
 #pragma unroll
-    for (int i = 0; i < 32; ++i) {
+    for (int i = 0; i < keys_count / 4; ++i) {
       shares_[i / 4][i % 4] = pack_bf16(scores_[2 * i], scores_[2 * i + 1]);
     }
   }
 
   // Nobody has written values behind the last token of a sequence: their weight is 0, but 0 times
-  // whatever lies there need not be. Both consumers write the zeros they rely on.
-  __device__ void clear_behind(const Tile& tile, const Cursor& values) {
-    const int left = tile.tokens() - (tile.blocks - 1) * key_block;
-    if (left >= key_block) return;
+  // whatever lies there need not be. All consumers write the zeros they rely on.
+  template <int keys_count>
+  __device__ void clear_behind(const Tile& tile, const RingCursor& values) {
+    const int left = keys_left(tile);
+    if (left >= keys_count) return;
     wait_full(values);
     const int thread = static_cast<int>(threadIdx.x) % 128;
     auto* const lines = reinterpret_cast<uint4*>(shared_.ring[values.slot]);
     constexpr int line_items = line * 2 / 16;
-    for (int i = left * line_items + thread; i < key_block * line_items; i += 128) {
-      lines[i] = {0, 0, 0, 0};
-      lines[i + half_block_bytes / 16] = {0, 0, 0, 0};
+    for (int i = left * line_items + thread; i < keys_count * line_items; i += 128) {
+#pragma unroll
+      for (int part = 0; part < width / line; ++part) {
+        lines[i + part * (block_part_bytes / 16)] = {0, 0, 0, 0};
+      }
     }
     hopper::fence_async();
     own_barrier();
   }
 
   // Ends the sums that are under way, if any, and prepares those of the weighed block.
+  template <int values_count>
   __device__ __forceinline__ void finish_sums() {
     hopper::products_wait<0>();
     hopper::pin(sums_);
     if (summing_) release(summed_);
     shrink_sums();
-    pack_shares();
+    pack_shares<values_count>();
   }
 
   // Starts the scores of a block and the sums of the one after it, which has been weighed, and weighs the
   // block while the sums are under way. They are waited for in the next step: within one, the compiler
   // would move that wait before the weighing.
-  template <Mask mask>
+  template <Sight sight, int values_count = key_block>
   __device__ __forceinline__ void step(int block) {
-    finish_sums();
-    const Cursor keys = cursor_;
+    finish_sums<values_count>();
+    const RingCursor keys = cursor_;
     cursor_.advance();
     summed_ = cursor_;
     summing_ = true;
     cursor_.advance();
     wait_full(keys);
     take_turn();
-    start_scores(keys);
+    start_scores<key_block>(keys);
     wait_full(summed_);
-    start_sums(summed_);
+    start_sums<values_count>(summed_);
     pass_turn();
 
     hopper::products_wait<1>();
     hopper::pin(scores_);
     release(keys);
-    weigh<mask>(block);
+    weigh<sight>(block);
   }
 
-  __device__ void compute(const Tile& tile) {
+  // The values of the first block.
+  template <int values_count>
+  __device__ __forceinline__ void last_sums() {
+    if (threadIdx.x % 32 == 0) {
+      hopper::barrier_arrive(at(&shared_.query_empty[query_cursor_.slot][number_]));
+    }
+    finish_sums<values_count>();
+    wait_full(cursor_);
+    start_sums<values_count>(cursor_);
+    hopper::products_wait<0>();
+    hopper::pin(sums_);
+    release(cursor_);
+    cursor_.advance();
+  }
+
+  // Of the last block the first last_count keys may exist.
+  template <int last_count>
+  __device__ __forceinline__ void compute(const Tile& tile) {
     // The last block of keys.
     wait_full(cursor_);
-    start_scores(cursor_);
+    start_scores<last_count>(cursor_);
     hopper::products_wait<0>();
     hopper::pin(scores_);
     release(cursor_);
     cursor_.advance();
     int block = tile.blocks - 1;
-    weigh<Mask::causal>(block);
-    Cursor values = cursor_;
+    weigh<Sight::limited, last_count>(block);
+    RingCursor values = cursor_;
     if (tile.blocks > 1) values.advance();
-    clear_behind(tile, values);
+    clear_behind<last_count>(tile, values);
 
     summing_ = false;
-    for (--block; block >= seen_blocks_; --block) step<Mask::causal>(block);
-    for (; block >= 0; --block) step<Mask::none>(block);
-    if (threadIdx.x % 32 == 0) hopper::barrier_arrive(at(&shared_.query_empty[number_]));
-
-    // The values of the first block.
-    finish_sums();
-    wait_full(cursor_);
-    start_sums(cursor_);
-    hopper::products_wait<0>();
-    hopper::pin(sums_);
-    release(cursor_);
-    cursor_.advance();
+    if constexpr (last_count < key_block) {
+      if (block == 0) return last_sums<last_count>();
+      step<Sight::full, last_count>(--block);
+    }
+    --block;
+    if constexpr (Plan::mask == Mask::causal) {
+      for (; block >= seen_blocks_; --block) step<Sight::limited>(block);
+    }
+    for (; block >= 0; --block) step<Sight::full>(block);
+    last_sums<key_block>();
   }
 
   __device__ void store(const Tile& tile) {
@@ -405,39 +488,44 @@ class Consumer {
   }
 
   const HopperRows& rows_;
-  Shared& shared_;
+  Shared<Plan>& shared_;
   int number_;
-  Cursor cursor_;
-  Cursor summed_;         // values whose sums are under way
+  Cursor<Plan::query_slots> query_cursor_;
+  RingCursor cursor_;
+  RingCursor summed_;     // values whose sums are under way
   bool summing_ = false;  // there are such
   int limit_[2];          // tokens that the two rows see
   int seen_blocks_;       // blocks that all rows see all of
   float top_[2], total_[2], shrink_[2];
   float scores_[64];
-  float sums_[64];
+  float sums_[width / 2];
   uint32_t shares_[8][4];
 };
 
 #endif
 
-__global__ void __launch_bounds__(threads, 1)
+template <typename Plan>
+__global__ void __launch_bounds__(threads<Plan>, 1)
     softmax_hopper_kernel(const __grid_constant__ HopperRows rows,
                           const __grid_constant__ CUtensorMap queries,
                           const __grid_constant__ CUtensorMap memory) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   const uintptr_t start = reinterpret_cast<uintptr_t>(shared_memory);
-  Shared& shared = *reinterpret_cast<Shared*>(shared_memory + (1024 - start % 1024) % 1024);
+  Shared<Plan>& shared =
+      *reinterpret_cast<Shared<Plan>*>(shared_memory + (1024 - start % 1024) % 1024);
 
   // Barriers: a full slot is one thread's promise and the bytes; an empty one, every consumer warp.
   if (threadIdx.x == 0) {
-    for (int slot = 0; slot < slots; ++slot) {
+    for (int slot = 0; slot < Plan::slots; ++slot) {
       hopper::barrier_init(at(&shared.full[slot]), 1);
-      hopper::barrier_init(at(&shared.empty[slot]), 4 * consumers);
+      hopper::barrier_init(at(&shared.empty[slot]), 4 * Plan::consumers);
     }
-    for (int consumer = 0; consumer < consumers; ++consumer) {
-      hopper::barrier_init(at(&shared.query_full[consumer]), 1);
-      hopper::barrier_init(at(&shared.query_empty[consumer]), 4);
+    for (int slot = 0; slot < Plan::query_slots; ++slot) {
+      for (int consumer = 0; consumer < Plan::consumers; ++consumer) {
+        hopper::barrier_init(at(&shared.query_full[slot][consumer]), 1);
+        hopper::barrier_init(at(&shared.query_empty[slot][consumer]), 4);
+      }
     }
     hopper::fence_barrier_init();
     hopper::prefetch_map(&queries);
@@ -449,54 +537,47 @@ __global__ void __launch_bounds__(threads, 1)
 
   const int warpgroup = static_cast<int>(threadIdx.x) / 128;
   if (warpgroup == 0) {
-    hopper::give_registers<56>();
-    if (threadIdx.x < 32) Producer(rows, shared, queries, memory).run();
+    hopper::give_registers<Plan::producer_registers>();
+    if (threadIdx.x < 32) Producer<Plan>(rows, shared, queries, memory).run();
   } else {
-    hopper::take_registers<224>();
-    Consumer(rows, shared, warpgroup - 1).run();
+    hopper::take_registers<Plan::consumer_registers>();
+    Consumer<Plan>(rows, shared, warpgroup - 1).run();
   }
 #endif
 }
 
 // [T, H, D]; a box is what one consumer needs of 64 columns.
 bool encode_queries(const SoftmaxCall& call, int group, int half_tokens, CUtensorMap* map) {
+  const uint64_t row_bytes = 2 * static_cast<uint64_t>(call.width);
   TiledTensor tensor{};
   tensor.data = call.q;
   tensor.rank = 3;
-  tensor.sizes = {width, static_cast<uint64_t>(call.heads), static_cast<uint64_t>(call.tokens)};
+  tensor.sizes = {static_cast<uint64_t>(call.width), static_cast<uint64_t>(call.heads),
+                  static_cast<uint64_t>(call.tokens)};
   tensor.stride_bytes = {row_bytes, static_cast<uint64_t>(call.heads) * row_bytes};
   tensor.box = {line, static_cast<uint32_t>(group), static_cast<uint32_t>(half_tokens)};
   return encode_tiled(tensor, map);
 }
 
-// A box is half of a block of keys or values. Pages begin at multiples of 256 bytes, and a block does not
-// reach from one window into the next unless a page lies on the very border, 512 GiB above the lowest.
-bool encode_memory(const std::byte* lowest_page, CUtensorMap* map) {
+// A box is 64 columns of a block of keys or values. Pages begin at multiples of a row, and a block does not
+// reach from one window into the next unless a page lies on the very border, 2^31 rows above the lowest.
+bool encode_memory(const SoftmaxCall& call, CUtensorMap* map) {
+  const uint64_t row_bytes = 2 * static_cast<uint64_t>(call.width);
   TiledTensor tensor{};
-  tensor.data = lowest_page;
+  tensor.data = call.lowest_page;
   tensor.rank = 3;
-  tensor.sizes = {width, window_rows, window_count};
-  tensor.stride_bytes = {row_bytes, window_bytes};
+  tensor.sizes = {static_cast<uint64_t>(call.width), window_rows, window_count};
+  tensor.stride_bytes = {row_bytes, window_rows * row_bytes};
   tensor.box = {line, key_block, 1};
   return encode_tiled(tensor, map);
 }
 
-}  // namespace
-
-bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call) {
+template <typename Plan>
+bool start(const Launcher& launch, const SoftmaxCall& call) {
   const int group = call.heads / static_cast<int>(call.layout.kv_head_count);
-  if (!launch.device().hopper || !call.causal || call.width != width ||
-      call.layout.dtype != DType::bf16 || group > half_queries ||
-      call.layout.page_tokens % key_block != 0 || call.layout.layer_offset % row_bytes != 0 ||
-      !(call.scale > 0) || call.lowest_page == nullptr ||
-      reinterpret_cast<uintptr_t>(call.lowest_page) % row_bytes != 0) {
-    return false;
-  }
-  if (call.tokens == 0) return true;
   const int half_tokens = half_queries / group;
   CUtensorMap queries, memory;
-  if (!encode_queries(call, group, half_tokens, &queries) ||
-      !encode_memory(call.lowest_page, &memory)) {
+  if (!encode_queries(call, group, half_tokens, &queries) || !encode_memory(call, &memory)) {
     return false;
   }
   const HopperRows rows{call.out,
@@ -507,10 +588,31 @@ bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call) {
                         call.scale * 1.44269504f,
                         call.lowest_page,
                         PagedKv::of(call.layout, call.sequences)};
-  launch.allow_shared(softmax_hopper_kernel, shared_bytes);
-  launch(softmax_hopper_kernel, static_cast<unsigned>(launch.device().multiprocessors), threads,
-         shared_bytes, rows, queries, memory);
+  launch.allow_shared(softmax_hopper_kernel<Plan>, shared_bytes<Plan>);
+  launch(softmax_hopper_kernel<Plan>, static_cast<unsigned>(launch.device().multiprocessors),
+         threads<Plan>, shared_bytes<Plan>, rows, queries, memory);
   return true;
+}
+
+}  // namespace
+
+bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call) {
+  const int group = call.heads / static_cast<int>(call.layout.kv_head_count);
+  const size_t row_bytes = 2 * static_cast<size_t>(call.width);
+  if (!launch.device().hopper || (call.width != 64 && call.width != 128) ||
+      call.layout.dtype != DType::bf16 || group > half_queries ||
+      call.layout.page_tokens % key_block != 0 || call.layout.layer_offset % row_bytes != 0 ||
+      !(call.scale > 0) || call.lowest_page == nullptr ||
+      reinterpret_cast<uintptr_t>(call.lowest_page) % row_bytes != 0) {
+    return false;
+  }
+  if (call.tokens == 0) return true;
+  if (call.width == 64) {
+    return call.causal ? start<SoftmaxPlan<64, Mask::causal>>(launch, call)
+                       : start<SoftmaxPlan<64, Mask::none>>(launch, call);
+  }
+  return call.causal ? start<SoftmaxPlan<128, Mask::causal>>(launch, call)
+                     : start<SoftmaxPlan<128, Mask::none>>(launch, call);
 }
 
 }  // namespace minimax

@@ -114,11 +114,12 @@ void PlainBackend::logits(const Tensor& x, const Weight& weight, const Tensor& l
   linear(x, weight, Activation::none, logits);
 }
 
-void PlainBackend::add_bias(const Tensor& x, const Tensor& bias, Activation activation,
-                            const Tensor& out) {
+void PlainBackend::biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                 Activation activation, const Tensor& out) {
   for (int64_t t = 0; t < x.dim(0); ++t) {
-    for (int64_t n = 0; n < x.dim(1); ++n) {
-      out.row<float>(t)[n] = activated(activation, x.row<float>(t)[n] + bias.data<float>()[n]);
+    for (int64_t n = 0; n < weight.output_width(); ++n) {
+      const float sum = bias.data<float>()[n] + dot(x.row<float>(t), weight.values, n);
+      out.row<float>(t)[n] = activated(activation, sum);
     }
   }
 }

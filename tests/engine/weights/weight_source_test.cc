@@ -93,6 +93,21 @@ TEST(CheckpointSource, CopiesToMemoryThatTheHostCannotRead) {
   EXPECT_EQ(source.byte_count(), 20u);
 }
 
+TEST(CheckpointSource, AFileThatBecomesShorterIsAnError) {
+  const TempFolder folder;
+  const std::string file = three_types(0);
+  folder.write("model.safetensors", file);
+  FarMemory far;
+  ThreadPool threads(3);
+  CheckpointSource source(Checkpoint::open(folder.path()), far, {.threads = &threads});
+  std::filesystem::resize_file(folder.path() / "model.safetensors", file.size() - 8);
+  EXPECT_EQ(floats(source.matrix("f", {2, 2})), (std::vector<float>{1.5f, -2.0f, 3.0f, 4.25f}));
+  EXPECT_EQ(sentence_of([&] { source.vector_f32("b", {2}); }, MINIMAX_IO_ERROR),
+            (folder.path() / "model.safetensors").string() +
+                text(": ends at byte ", file.size() - 8, ", expected at least ", file.size() - 6,
+                     ": it has become shorter"));
+}
+
 TEST(CheckpointSource, MatricesBecomeWhatTheDeviceWants) {
   const TempFolder folder;
   folder.write("model.safetensors", three_types(0));
