@@ -240,14 +240,32 @@ size_t Engine::workspace_bytes() const {
   return arena_.size_bytes() + backend_->scratch_bytes(step_limits(config_, options_.chunk_tokens));
 }
 
-std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens) {
+std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens, InitialState initial) {
   return std::make_unique<Timeline>(
       timeline_shape(config_, rewind_tokens, backend_->activation_type()), kv_page_tokens,
-      backend_->memory(), *pages_);
+      backend_->memory(), *pages_, initial);
 }
 
 std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {
   return std::make_unique<Timeline>(mark, backend_->memory());
+}
+
+TimelineChunks Engine::chunks_of(const TimelineShape& shape) {
+  const KvPageShape pages{2 * config_.softmax_layer_count() * config_.kv_head_count, kv_page_tokens,
+                          config_.head_dim, kv_type_};
+  return {shape, pages, backend_->memory()};
+}
+
+const ModelFingerprint& Engine::fingerprint() const {
+  std::call_once(fingerprint_once_, [&] {
+    const bool is_synthetic = options_.weights == WeightOrigin::synthetic;
+    const TensorNaming naming =
+        is_synthetic
+            ? released_naming(config_)
+            : detect_naming(config_, [&](std::string_view name) { return source_->has(name); });
+    fingerprint_ = fingerprint_of(config_, text_tensors(config_, naming), *source_);
+  });
+  return fingerprint_;
 }
 
 void Engine::reserve(Timeline& timeline, int64_t count) const {

@@ -15,9 +15,11 @@
 #include "engine/kernels/open_backend.h"
 #include "engine/model/config.h"
 #include "engine/model/decoder.h"
+#include "engine/model/fingerprint.h"
 #include "engine/model/memory_plan.h"
 #include "engine/model/step.h"
 #include "engine/state/timeline.h"
+#include "engine/state/timeline_chunks.h"
 #include "engine/weights/weight_source.h"
 
 namespace minimax {
@@ -89,7 +91,8 @@ class Engine {
   std::span<const int32_t> zero_rows() const { return zero_rows_; }
 
   // An empty timeline that can always go back rewind_tokens tokens. MINIMAX_OUT_OF_MEMORY.
-  std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens);
+  std::unique_ptr<Timeline> new_timeline(int64_t rewind_tokens,
+                                         InitialState initial = InitialState::zero);
 
   std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
 
@@ -102,6 +105,11 @@ class Engine {
   // Those that one timeline could hold if there were no other; of kv_page_tokens tokens each.
   int64_t kv_pages_at_most() const;
   size_t kv_page_bytes() const { return pages_->page_bytes(); }
+
+  // Timelines of that shape on their way out of the engine, or into it.
+  TimelineChunks chunks_of(const TimelineShape& shape);
+  // The first call looks at the weights, which may have to be read from the files.
+  const ModelFingerprint& fingerprint() const;
 
   // Feeds tokens in chunks that end at multiples of chunk_tokens. Ids must be in range. On
   // MINIMAX_CANCELLED the timeline stands after the last whole chunk; after MINIMAX_CONTEXT_FULL and
@@ -139,6 +147,8 @@ class Engine {
   Decoder decoder_;
   std::vector<int32_t> zero_rows_;
   std::unique_ptr<PagePool> pages_;
+  mutable std::once_flag fingerprint_once_;
+  mutable ModelFingerprint fingerprint_{};  // once it was asked for
 
   std::mutex step_mutex_;  // guards what follows
   StepLimits limits_;

@@ -61,6 +61,14 @@ Sampler::Sampler(SamplerOptions options, int64_t vocabulary_size,
   candidates_.reserve(size);
 }
 
+Sampler Sampler::restored(SamplerState state, int64_t vocabulary_size,
+                          std::span<const int32_t> suppressed) {
+  Sampler sampler(std::move(state.options), vocabulary_size, suppressed);
+  for (const int32_t token : state.accepted) sampler.accept(token);
+  sampler.random_state_ = state.random_state;
+  return sampler;
+}
+
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> session_tokens) {
   require(logits.size() == logits_.size(), "sampler of ", logits_.size(), " tokens got ",
           logits.size(), " logits");

@@ -34,6 +34,13 @@ struct SamplerOptions {
   int32_t top_logprobs = 0;
 };
 
+// What a sampler is between two draws, but for the tokens that it never draws.
+struct SamplerState {
+  SamplerOptions options;
+  uint64_t random_state = 0;
+  std::vector<int32_t> accepted;
+};
+
 // One thread at a time. The same options, logits and tokens give the same draws on every machine that
 // computes the same exponentials.
 class Sampler {
@@ -41,6 +48,9 @@ class Sampler {
   // suppressed: ids that are never drawn. MINIMAX_INVALID_ARGUMENT for a value out of range, not a
   // number, or a biased id that does not exist.
   Sampler(SamplerOptions options, int64_t vocabulary_size, std::span<const int32_t> suppressed);
+  // The sampler of that state; as above, and for accepted ids that do not exist.
+  static Sampler restored(SamplerState state, int64_t vocabulary_size,
+                          std::span<const int32_t> suppressed);
 
   // Draws, and accepts what it drew. session_tokens: all tokens of the session, for the repetition
   // penalty. MINIMAX_INVALID_ARGUMENT when no token is left; nothing has changed then.
@@ -50,6 +60,7 @@ class Sampler {
 
   // Of the last sample: the drawn token, then the most probable ones. Empty before the first.
   std::vector<TokenLogprob> logprobs() const;
+  SamplerState state() const { return {options_, random_state_, accepted_}; }
 
  private:
   struct Candidate {
@@ -72,8 +83,8 @@ class Sampler {
   void keep_probable();
   double next_uniform();
 
-  const SamplerOptions options_;
-  const std::vector<int32_t> suppressed_;
+  SamplerOptions options_;
+  std::vector<int32_t> suppressed_;
   std::vector<int32_t> accepted_;
   uint64_t random_state_;
   int32_t drawn_ = -1;

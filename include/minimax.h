@@ -879,6 +879,92 @@ MINIMAX_API minimax_status minimax_batch_cancel(minimax_batch *batch, uint64_t t
 MINIMAX_API minimax_status minimax_batch_get_stats(const minimax_batch *batch,
                                                    minimax_batch_stats *out_stats);
 
+/* ---- 9 sessions as files ------------------------------------------------------------------------ */
+
+typedef struct minimax_session_save_options {
+  size_t struct_size;
+  const minimax_sampler *sampler; /* saved with the session: options, random numbers, accepted tokens; of
+                                     the same engine. NULL: none */
+} minimax_session_save_options;
+
+typedef struct minimax_session_load_options {
+  size_t struct_size;
+  minimax_sampler *sampler; /* of the same engine: becomes the one that was saved, whatever it was before.
+                               NULL: a saved one is left out */
+} minimax_session_load_options;
+
+typedef struct minimax_session_file_info {
+  size_t struct_size;
+  uint64_t file_bytes;
+  int64_t position;         /* tokens of the session */
+  uint64_t image_count;     /* pictures among them */
+  int32_t format_version;
+  int32_t rewind_tokens;    /* 0: none */
+  int32_t kv_type;          /* MINIMAX_TYPE_...: of keys and values in the file */
+  int32_t has_logits;       /* 1 or 0: the session stands at logits */
+  int32_t has_sampler;
+  char model_name[64];      /* "MiniMax-Text-01", zero-terminated */
+  char library_version[32]; /* that wrote the file, zero-terminated */
+  uint8_t model_id[16];     /* equal for files of equal models */
+} minimax_session_file_info;
+
+/* Takes the next bytes of a session. Return 0 to go on, anything else to give up. */
+typedef int32_t (*minimax_write_fn)(void *user, const void *bytes, size_t size);
+/* Gives the next bytes of a session: 1 to `size` of them, and sets *out_size to how many; 0 at the end.
+ * Return 0 to go on, anything else to give up. */
+typedef int32_t (*minimax_read_fn)(void *user, void *bytes, size_t size, size_t *out_size);
+
+MINIMAX_API void minimax_session_save_options_init(minimax_session_save_options *options);
+MINIMAX_API void minimax_session_load_options_init(minimax_session_load_options *options);
+MINIMAX_API void minimax_session_file_info_init(minimax_session_file_info *info);
+
+/* Writes the session to a file: tokens, where its pictures lie and their ids, keys and values, lightning
+ * states and log, logits, rewind_tokens. Whoever loads it goes on as the session would have. Not saved
+ * are the pictures themselves, the counts of minimax_session_get_stats, and snapshots. The file holds
+ * what was said: keep it as you would keep the text.
+ *   path     replaced if there is a file of that name. Until the new one is whole and on the disk the old
+ *            one is there, also when the program or the machine stops meanwhile
+ *   options  NULL: defaults
+ * The first save or load of an engine looks at some of its weights, which takes a moment when they have
+ * to be read from a disk. Session and sampler: one thread at a time.
+ *   MINIMAX_NOT_FOUND    no such folder
+ *   MINIMAX_IO_ERROR     the disk is full, or the system says otherwise; the old file is as it was
+ *   MINIMAX_WRONG_MODEL  the sampler is of another engine
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_POISONED */
+MINIMAX_API minimax_status minimax_session_save(const minimax_session *session, const char *path,
+                                                const minimax_session_save_options *options);
+/* The same bytes into a callback, in order, in pieces of any size.
+ *   MINIMAX_IO_ERROR     the callback gave up */
+MINIMAX_API minimax_status minimax_session_save_to(const minimax_session *session, minimax_write_fn write,
+                                                   void *user,
+                                                   const minimax_session_save_options *options);
+/* A new session from a file, to be freed like any other. The engine must have the model that the file was
+ * saved with: the same configuration and weights. Device, thread_count, compute_type and weight types may
+ * be others, and keys and values become of the engine's kv_type (bf16 to f32 exactly, f32 to bf16
+ * rounded); with the same ones the session goes on to the bit. Every byte is checked before there is a
+ * session. options NULL: defaults. Any thread.
+ *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR
+ *   MINIMAX_BAD_FILE       damaged, cut, or no saved session
+ *   MINIMAX_UNSUPPORTED    of a later version of the format
+ *   MINIMAX_WRONG_MODEL    of another model, or the sampler is of another engine
+ *   MINIMAX_NOT_AVAILABLE  options name a sampler, and none was saved
+ *   MINIMAX_CONTEXT_FULL   more tokens than context_limit or kv_bytes_limit allow
+ *   MINIMAX_OUT_OF_MEMORY */
+MINIMAX_API minimax_status minimax_session_load(minimax_engine *engine, const char *path,
+                                                const minimax_session_load_options *options,
+                                                minimax_session **out_session);
+/* The same from a callback, which is asked for the session's bytes and no more.
+ *   MINIMAX_IO_ERROR       the callback gave up */
+MINIMAX_API minimax_status minimax_session_load_from(minimax_engine *engine, minimax_read_fn read,
+                                                     void *user,
+                                                     const minimax_session_load_options *options,
+                                                     minimax_session **out_session);
+/* What a file says of itself, without an engine; numbers are not read, so that a file may still prove
+ * damaged when it is loaded. Any thread.
+ *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR, MINIMAX_BAD_FILE, MINIMAX_UNSUPPORTED */
+MINIMAX_API minimax_status minimax_get_session_file_info(const char *path,
+                                                         minimax_session_file_info *out_info);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "samples/bench_sessions.h"
+#include "samples/plain_file.h"
 #include "samples/stopwatch.h"
 
 namespace samples {
@@ -70,8 +71,34 @@ void BenchEngine::feed_one_by_one(const std::vector<int32_t>& tokens) {
   for (const int32_t& token : tokens) check(minimax_session_feed(session_.get(), &token, 1));
 }
 
+// The session stays as it is from one of these tests to the next.
+uint64_t BenchEngine::run_file_test(const BenchTest& test) {
+  minimax_session_stats stats;
+  minimax_session_stats_init(&stats);
+  check(minimax_session_get_stats(session_.get(), &stats));
+  if (stats.position != test.n_depth) {
+    check(minimax_session_reset(session_.get()));
+    feed(draw(test.n_depth), test.n_batch);
+  }
+  if (test.measure == Measure::write) return time_plain_write(test.path);
+  if (test.measure == Measure::save) {
+    const Stopwatch stopwatch;
+    check(minimax_session_save(session_.get(), test.path.c_str(), nullptr));
+    return stopwatch.ns();
+  }
+  check(minimax_session_save(session_.get(), test.path.c_str(), nullptr));
+  if (test.measure == Measure::read) return time_plain_read(test.path);
+  const Stopwatch stopwatch;
+  minimax_session* restored = nullptr;
+  check(minimax_session_load(engine_.get(), test.path.c_str(), nullptr, &restored));
+  const uint64_t ns = stopwatch.ns();
+  minimax_session_free(restored);
+  return ns;
+}
+
 uint64_t BenchEngine::run(const BenchTest& test) {
   if (test.n_sessions > 0) return run_sessions(test);
+  if (!test.path.empty()) return run_file_test(test);
   check(minimax_session_reset(session_.get()));
   feed(draw(test.n_depth), test.n_batch);
   const std::vector<int32_t> prompt = draw(test.n_prompt);

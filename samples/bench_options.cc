@@ -139,6 +139,10 @@ cxxopts::Options describe() {
   add("ttft", "time to the first token after prompts of so many", cxxopts::value<Texts>());
   add("sessions", "so many sessions answer -n tokens together", cxxopts::value<Texts>());
   add("cancel", "time to cancel one of so many that answer, worst of 100", cxxopts::value<Texts>());
+  add("file",
+      "time to save the session at each depth to this file, and to restore it, beside a plain "
+      "write and read of as many bytes",
+      cxxopts::value<std::string>());
   add("load", "time to open the model, first and again");
   add("b,batch-size", "tokens handed to the library at once", list("2048"));
   add("ubatch-size", "tokens it computes at once (also -ub)", list("512"));
@@ -236,7 +240,16 @@ std::vector<std::pair<int64_t, int64_t>> prompts_and_gens(const Flags& flags) {
   return pairs;
 }
 
-std::vector<BenchTest> tests_of(const Flags& flags) {
+std::vector<BenchTest> file_tests(const std::string& path, int64_t n_depth, int64_t n_batch) {
+  if (path.empty()) refuse("file", "", "a path");
+  std::vector<BenchTest> tests;
+  for (const Measure measure : {Measure::save, Measure::write, Measure::restore, Measure::read}) {
+    tests.push_back({measure, 0, 0, n_depth, n_batch, 0, path});
+  }
+  return tests;
+}
+
+std::vector<BenchTest> tests_of(const Flags& flags, const std::string& path) {
   std::vector<BenchTest> tests;
   for (const int64_t n_batch : flags.numbers("batch-size")) {
     if (n_batch == 0) refuse("batch-size", "0", "1 or more");
@@ -244,6 +257,9 @@ std::vector<BenchTest> tests_of(const Flags& flags) {
       for (const auto& [n_prompt, n_gen] : prompts_and_gens(flags)) {
         if (n_prompt + n_gen == 0) continue;
         tests.push_back({Measure::throughput, n_prompt, n_gen, n_depth, n_batch});
+      }
+      if (flags.has("file")) {
+        for (BenchTest& test : file_tests(path, n_depth, n_batch)) tests.push_back(std::move(test));
       }
       for (const int64_t n_prompt : flags.counts("ttft")) {
         tests.push_back({Measure::first_token, n_prompt, 0, n_depth, n_batch});
@@ -303,14 +319,33 @@ Mode mode_of(const Flags& flags) {
   return flags.has("serve") ? Mode::serve : Mode::bench;
 }
 
+const char* beginning_of(const BenchTest& test) {
+  switch (test.measure) {
+    case Measure::save:
+      return "save";
+    case Measure::restore:
+      return "restore";
+    case Measure::write:
+      return "write";
+    case Measure::read:
+      return "read";
+    case Measure::first_token:
+      return "ttft";
+    case Measure::cancel:
+      return "cancel";
+    default:
+      return test.n_sessions > 0 ? "sessions" : test.n_prompt > 0 ? "pp" : "";
+  }
+}
+
 }  // namespace
 
 std::string BenchTest::name() const {
   if (measure == Measure::load_cold) return "load cold";
   if (measure == Measure::load_warm) return "load warm";
-  std::string name = measure == Measure::first_token ? "ttft" : n_prompt > 0 ? "pp" : "";
+  std::string name = beginning_of(*this);
   if (n_sessions > 0) {
-    name = (measure == Measure::cancel ? "cancel" : "sessions") + std::to_string(n_sessions);
+    name += std::to_string(n_sessions);
     if (n_gen > 0) name += " ";
   }
   if (n_prompt > 0) name += std::to_string(n_prompt);
@@ -337,7 +372,8 @@ BenchOptions parse_bench_options(int argc, char** argv) {
   if (flags.has("help")) options.notice = description.help();
   if (flags.has("version")) options.notice = version_text();
   options.setups = setups_of(flags);
-  options.tests = tests_of(flags);
+  const std::string path = flags.has("file") ? parsed["file"].as<std::string>() : "";
+  options.tests = tests_of(flags, path);
   options.repetitions = parsed["repetitions"].as<int>();
   if (options.repetitions < 1)
     refuse("repetitions", std::to_string(options.repetitions), "1 or more");

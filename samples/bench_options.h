@@ -25,13 +25,25 @@ struct Setup {
   int64_t chunk_tokens = 0;               // -ub
 };
 
-enum class Measure { throughput, load_cold, load_warm, first_token, cancel };
+// save and restore: of a session at the depth; write and read: of as many bytes, plainly.
+enum class Measure {
+  throughput,
+  load_cold,
+  load_warm,
+  first_token,
+  cancel,
+  save,
+  restore,
+  write,
+  read
+};
 
 struct BenchTest {
   Measure measure = Measure::throughput;
   int64_t n_prompt = 0, n_gen = 0, n_depth = 0;
   int64_t n_batch = 0;     // tokens handed to one feed
   int64_t n_sessions = 0;  // that answer together, n_gen tokens each; 0: one, without a batch
+  std::string path = {};   // of the session's file
 
   std::string name() const;  // "pp512", "tg128 @ d4096", "sessions16 tg128"
 };

@@ -23,6 +23,8 @@ constexpr char kCommands[] =
     "/image FILE    a picture for the next message; several are seen in their order\n"
     "/undo          take the last message and its answer back\n"
     "/retry         the same, and say that message once more\n"
+    "/save FILE     keep the dialogue in a file\n"
+    "/load FILE     go on with the dialogue of a file\n"
     "/tokens        how much the dialogue holds\n"
     "/quit          leave (so do ctrl-D, and ctrl-C twice)\n"
     "/help          this list\n"
@@ -199,6 +201,11 @@ class Dialogue {
       retry();
     } else if (command == "/image") {
       add_picture(conversation_, argument, quiet_);
+    } else if (command == "/save") {
+      if (!conversation_.save(argument))
+        fputs("the last message is still unread: say more\n", stderr);
+    } else if (command == "/load") {
+      conversation_.load(argument);
     } else if (command == "/tokens") {
       show_size(conversation_);
     } else {

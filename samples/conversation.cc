@@ -47,6 +47,19 @@ int32_t stop_when_interrupted(void*, int32_t) {
   return interrupt::is_pending() ? 1 : 0;
 }
 
+// How the last answer ended, as far as a session tells.
+int32_t stop_of_last_token(const minimax_engine* engine, const minimax_session* session) {
+  const size_t position = position_of(session);
+  if (position == 0) return 0;
+  int32_t token = 0;
+  size_t count = 0;
+  check(minimax_session_tokens(session, static_cast<int64_t>(position) - 1, &token, 1, &count));
+  minimax_token_info info;
+  minimax_token_info_init(&info);
+  check(minimax_engine_token_info(engine, token, &info));
+  return info.is_stop ? MINIMAX_STOP_TOKEN : MINIMAX_STOP_CANCELLED;
+}
+
 bool breaks_session(minimax_status status) {
   return status == MINIMAX_DEVICE_ERROR || status == MINIMAX_INTERNAL_ERROR ||
          status == MINIMAX_POISONED;
@@ -78,7 +91,7 @@ Answer Conversation::ask(std::string_view message, const ShowText& show) {
   } catch (const StatusError& error) {
     pictures_ = std::move(turns_.back().pictures);
     turns_.pop_back();
-    if (breaks_session(error.status())) replace_session();
+    if (breaks_session(error.status())) replace_session(create_session(engine_));
     throw;
   }
   return answer;
@@ -168,6 +181,28 @@ void Conversation::generate(const ShowText& show, Answer& answer) {
   answer.answer_ns = result.decode_ns;
 }
 
+bool Conversation::save(const std::string& path) const {
+  if (has_debt_) return false;
+  minimax_session_save_options options;
+  minimax_session_save_options_init(&options);
+  options.sampler = sampler_.get();
+  check(minimax_session_save(session_.get(), path.c_str(), &options));
+  return true;
+}
+
+void Conversation::load(const std::string& path) {
+  minimax_session_file_info info;
+  minimax_session_file_info_init(&info);
+  check(minimax_get_session_file_info(path.c_str(), &info));
+  minimax_session_load_options options;
+  minimax_session_load_options_init(&options);
+  if (info.has_sampler) options.sampler = sampler_.get();
+  minimax_session* loaded = nullptr;
+  check(minimax_session_load(engine_, path.c_str(), &options, &loaded));
+  replace_session(SessionHandle(loaded));
+  last_stop_ = stop_of_last_token(engine_, session_.get());
+}
+
 void Conversation::reset() {
   check(minimax_session_reset(session_.get()));
   check(minimax_sampler_reset(sampler_.get()));
@@ -189,9 +224,9 @@ minimax_session_stats Conversation::stats() const {
   return stats;
 }
 
-void Conversation::replace_session() {
+void Conversation::replace_session(SessionHandle session) {
   interrupt::watch(nullptr);
-  session_ = create_session(engine_);
+  session_ = std::move(session);
   turns_.clear();
   has_debt_ = false;
   pictures_.clear();

@@ -46,6 +46,12 @@ class Conversation {
   // The same, and says that message once more; nothing when there is none.
   std::optional<Answer> retry(const ShowText& show);
 
+  // The dialogue so far as a file, with the sampler's place in its random numbers. False when the last
+  // message was interrupted before the session had all of it.
+  bool save(const std::string& path) const;
+  // Goes on with the dialogue of a file, which cannot be undone into.
+  void load(const std::string& path);
+
   void reset();
   // Begins anew under this system message.
   void set_system(std::string system);
@@ -65,7 +71,7 @@ class Conversation {
   void write_turn(std::string_view message);
   bool feed(Answer& answer);
   void generate(const ShowText& show, Answer& answer);
-  void replace_session();
+  void replace_session(SessionHandle session);
 
   minimax_engine* engine_;
   ConversationOptions options_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nanoseconds since something began.
+// Time that has passed since it was made.
 #pragma once
 
 #include <chrono>

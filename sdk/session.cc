@@ -80,6 +80,16 @@ Session::Session(const SessionMark& mark)
   model_->session_began(timeline_->state_bytes());
 }
 
+Session::Session(SessionParts parts)
+    : model_(std::move(parts.model)),
+      timeline_(std::move(parts.timeline)),
+      logits_(std::move(parts.logits)),
+      pictures_(std::move(parts.pictures)),
+      has_logits_(!logits_.empty()) {
+  logits_.resize(static_cast<size_t>(model_->vocabulary_size()));
+  model_->session_began(timeline_->state_bytes());
+}
+
 Session::~Session() {
   loan_.withdraw();
   model_->session_ended(timeline_->state_bytes());

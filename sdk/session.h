@@ -63,6 +63,14 @@ std::shared_ptr<const EncodedPicture> encode_picture(const Model& model,
                                                      const TileProgress& progress,
                                                      bool* was_cached);
 
+// What a session is made of.
+struct SessionParts {
+  std::shared_ptr<Model> model;
+  std::unique_ptr<Timeline> timeline;
+  std::vector<PictureSpan> pictures;
+  std::vector<float> logits;  // [V]; empty: there are none
+};
+
 // One thread at a time, but cancel(). While it is lent to a batch only that may use it.
 class Session {
  public:
@@ -70,6 +78,7 @@ class Session {
   Session(std::shared_ptr<Model> model, int64_t rewind_tokens);
   // The session that the mark holds.
   explicit Session(const SessionMark& mark);
+  explicit Session(SessionParts parts);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -114,6 +123,7 @@ class Session {
   const Timeline& timeline() const { return *timeline_; }
   // [V]; MINIMAX_NOT_AVAILABLE when there are none.
   std::span<const float> logits() const;
+  bool has_logits() const { return has_logits_; }
   // In order of their positions.
   std::span<const PictureSpan> pictures() const { return pictures_; }
   const SessionCounts& counts() const { return counts_; }

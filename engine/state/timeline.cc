@@ -20,8 +20,10 @@ size_t log_size(const TimelineShape& shape) {
 
 }  // namespace
 
-Timeline::Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool)
+Timeline::Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool,
+                   InitialState initial)
     : shape_(shape), memory_(&memory), pages_(pool, page_tokens), lightning_(new_lightning()) {
+  if (initial == InitialState::undefined) return;
   memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
   memory_->zero(lightning_->logs.data(), lightning_->logs.size_bytes());
 }
@@ -102,6 +104,15 @@ void Timeline::rewind(int64_t position) noexcept {
   assert(position >= committed_ && position <= this->position());
   tokens_.resize(static_cast<size_t>(position));
   pages_.shrink(position);
+}
+
+void Timeline::restore(std::vector<int32_t> tokens, int64_t committed) noexcept {
+  assert(tokens_.empty() && committed >= 0 && committed % shape_.fold_tokens == 0);
+  const auto position = static_cast<int64_t>(tokens.size());
+  assert(committed <= position && position - committed <= shape_.log_rows);
+  assert(static_cast<int64_t>(pages_.pages().size()) * pages_.page_tokens() >= position);
+  tokens_ = std::move(tokens);
+  committed_ = committed;
 }
 
 void Timeline::reset() noexcept {

@@ -41,12 +41,16 @@ struct TimelineMark {
   KvPages pages;
 };
 
+enum class InitialState { zero, undefined };
+
 // One thread at a time. Between reserve() and advance() a step computes into the views; if it fails the
 // timeline is as before as long as nothing had been folded.
 class Timeline {
  public:
-  // Memory and pool must outlive it. MINIMAX_OUT_OF_MEMORY.
-  Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool);
+  // Memory and pool must outlive it. States and logs that are undefined must be filled in, all of them,
+  // before they are used. MINIMAX_OUT_OF_MEMORY.
+  Timeline(const TimelineShape& shape, int64_t page_tokens, Memory& memory, PagePool& pool,
+           InitialState initial = InitialState::zero);
 
   // The timeline that the mark holds, at no cost.
   Timeline(const TimelineMark& mark, Memory& memory);
@@ -73,6 +77,9 @@ class Timeline {
   // Forgets the tokens from `position` on, which is at least committed(): states and logs stay as they
   // are, and what comes next overwrites what was.
   void rewind(int64_t position) noexcept;
+  // An empty timeline, whose states, log and reserved pages have been filled in from elsewhere, holds
+  // these tokens now.
+  void restore(std::vector<int32_t> tokens, int64_t committed) noexcept;
   // Empty again; pages go back to the pool.
   void reset() noexcept;
 
@@ -80,6 +87,7 @@ class Timeline {
   Tensor state(int64_t i) const;  // [H, D, D] f32, key dimension first
   Tensor log(int64_t i) const;    // [H, 2, R, D]: keys (0) and values (1) of token j in row j % R
   std::span<std::byte* const> pages() const { return pages_.pages(); }
+  const TimelineShape& shape() const { return shape_; }
 
   size_t state_bytes() const;
   size_t kv_bytes() const { return pages_.size_bytes(); }

@@ -208,6 +208,10 @@ void WeightSource::read_pages() {
   upload_.reset();
 }
 
+void WeightSource::sample(const TensorSpec&, int64_t, std::span<bf16>) const {
+  fail(MINIMAX_UNSUPPORTED, "weights of this kind cannot be looked at");
+}
+
 CheckpointSource::CheckpointSource(Checkpoint checkpoint, Memory& memory,
                                    const LoadOptions& options)
     : WeightSource(memory, options), checkpoint_(std::move(checkpoint)) {
@@ -239,6 +243,18 @@ Tensor CheckpointSource::tensor_as(DType dtype, std::string_view name, const Sha
                   const size_t offset = stored.offset + static_cast<size_t>(first) * size_of(from);
                   read_elements(file, offset, from, count, dtype, to);
                 });
+}
+
+void CheckpointSource::sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const {
+  const DType stored = *required(wanted.name, wanted.shape).dtype;
+  const std::byte* data =
+      checkpoint_.bytes(wanted.name).data() + static_cast<size_t>(first) * size_of(stored);
+  if (stored == DType::bf16) {
+    std::memcpy(out.data(), data, out.size_bytes());
+  } else {
+    convert(stored, data, static_cast<int64_t>(out.size()), DType::bf16,
+            reinterpret_cast<std::byte*>(out.data()));
+  }
 }
 
 const FileReader& CheckpointSource::reader_of(std::string_view name) {
@@ -295,9 +311,18 @@ Tensor SyntheticSource::tensor_as(DType dtype, std::string_view name, const Shap
   return made_up(name, expected, dtype, size_of(usual));
 }
 
+uint64_t SyntheticSource::seed_of(std::string_view name) const {
+  return mixed(seed_ ^ mixed(hash_of(name)));
+}
+
+void SyntheticSource::sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const {
+  make_up(seed_of(wanted.name), spread_of(wanted.name, wanted.shape), first,
+          static_cast<int64_t>(out.size()), out.data());
+}
+
 Tensor SyntheticSource::made_up(std::string_view name, const Shape& shape, DType dtype,
                                 size_t counted_bytes) {
-  const uint64_t seed = mixed(seed_ ^ mixed(hash_of(name)));
+  const uint64_t seed = seed_of(name);
   const Spread spread = spread_of(name, shape);
   return filled(dtype, shape, counted_bytes, [&](int64_t first, int64_t count, std::byte* to) {
     if (dtype == DType::f32) {

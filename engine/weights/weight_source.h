@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,9 @@ class WeightSource {
   // for what is on its way to the device. May be left out when the weights do not fit in memory:
   // pages are then read at their first use.
   virtual void read_pages();
+  // Elements of a tensor from `first` on, a multiple of 4, rounded to bf16 whatever is stored. Takes no
+  // memory of the device; MINIMAX_UNSUPPORTED where weights cannot be looked at.
+  virtual void sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const;
 
   // Of the tensors given out, as stored; f16 counts as the f32 it became.
   uint64_t byte_count() const { return byte_count_; }
@@ -96,6 +100,7 @@ class CheckpointSource final : public WeightSource {
   Tensor matrix(std::string_view name, const Shape& expected) override;
   Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected) override;
   void read_pages() override;
+  void sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const override;
 
  private:
   const StoredTensor& required(std::string_view name, const Shape& expected) const;
@@ -120,8 +125,10 @@ class SyntheticSource final : public WeightSource {
   using WeightSource::matrix;
   Tensor matrix(std::string_view name, const Shape& expected) override;
   Tensor tensor_as(DType dtype, std::string_view name, const Shape& expected) override;
+  void sample(const TensorSpec& wanted, int64_t first, std::span<bf16> out) const override;
 
  private:
+  uint64_t seed_of(std::string_view name) const;
   Tensor made_up(std::string_view name, const Shape& shape, DType dtype, size_t counted_bytes);
 
   uint64_t seed_;

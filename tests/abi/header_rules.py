@@ -15,7 +15,8 @@ import sys
 PLAIN_STRUCTS = {"minimax_logit_bias", "minimax_token_logprob"}
 # long and bool differ between platforms and languages; ints have their width in their name.
 SCALARS = {"void", "char", "float", "size_t", "uint8_t", "int32_t", "int64_t", "uint64_t", "minimax_status",
-           "minimax_progress_fn", "minimax_log_fn", "minimax_text_fn", "minimax_token_fn"}
+           "minimax_progress_fn", "minimax_log_fn", "minimax_text_fn", "minimax_token_fn", "minimax_write_fn",
+           "minimax_read_fn"}
 
 
 class Header:

@@ -128,6 +128,24 @@ static minimax_status fill_batch_stats(void* out) {
   return status;
 }
 
+static minimax_status save_with(void* options) {
+  return minimax_session_save(shown, "structs_test.session", options);
+}
+
+static minimax_status load_with(void* options) {
+  minimax_session* loaded = NULL;
+  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
+  const minimax_status status =
+      minimax_session_load(engine, "structs_test.session", options, &loaded);
+  minimax_session_free(loaded);
+  return status;
+}
+
+static minimax_status fill_session_file_info(void* out) {
+  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
+  return minimax_get_session_file_info("structs_test.session", out);
+}
+
 #define INIT(type)                    \
   static void init_##type(void* at) { \
     minimax_##type##_init(at);        \
@@ -151,6 +169,9 @@ INIT(batch_options)
 INIT(batch_request)
 INIT(batch_event)
 INIT(batch_stats)
+INIT(session_save_options)
+INIT(session_load_options)
+INIT(session_file_info)
 
 #define CASE(type, last, use) \
   { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
@@ -163,6 +184,8 @@ static const struct_case inputs[] = {
     CASE(generate_options, user, generate_with),
     CASE(batch_options, step_tokens, create_batch_with),
     CASE(batch_request, user, submit_with),
+    CASE(session_save_options, sampler, save_with),
+    CASE(session_load_options, sampler, load_with),
 };
 static const struct_case outputs[] = {
     CASE(device_info, core_count, fill_device_info),
@@ -179,6 +202,7 @@ static const struct_case outputs[] = {
     CASE(generate_result, decode_ns, fill_generate_result),
     CASE(batch_event, decode_ns, fill_event),
     CASE(batch_stats, promised_bytes, fill_batch_stats),
+    CASE(session_file_info, model_id, fill_session_file_info),
 };
 
 /* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */

@@ -310,6 +310,53 @@ TEST(Allocation, MayFailAnywhereInTokenizing) {
   });
 }
 
+TEST(Allocation, MayFailAnywhereInASaveAndALoad) {
+  const Opened opened;
+  const ScratchFolder folder;
+  const std::string path = (folder.path() / "one.session").string();
+  const std::vector<int32_t> tokens = some_tokens(300);
+  minimax_session* session = nullptr;
+  minimax_sampler* sampler = nullptr;
+  ASSERT_EQ(minimax_session_create(opened.engine(), nullptr, &session), MINIMAX_OK);
+  ASSERT_EQ(minimax_session_feed(session, tokens.data(), tokens.size()), MINIMAX_OK);
+  ASSERT_EQ(minimax_sampler_create(opened.engine(), nullptr, &sampler), MINIMAX_OK);
+  ASSERT_EQ(minimax_sampler_accept(sampler, 5), MINIMAX_OK);
+  minimax_session_save_options save;
+  minimax_session_save_options_init(&save);
+  save.sampler = sampler;
+  ASSERT_EQ(minimax_session_save(session, path.c_str(), &save), MINIMAX_OK);
+  const std::string whole = read_file(path);
+  run_out_of_memory(
+      [&](Attempt& attempt) {
+        attempt.must(
+            "minimax_session_save",
+            [&] { return minimax_session_save(session, path.c_str(), &save); },
+            [&] { return read_file(path) == whole; });
+        minimax_session_file_info info;
+        minimax_session_file_info_init(&info);
+        attempt.must("minimax_get_session_file_info",
+                     [&] { return minimax_get_session_file_info(path.c_str(), &info); });
+        Answers answers;
+        minimax_session* loaded = nullptr;
+        minimax_session_load_options load;
+        minimax_session_load_options_init(&load);
+        load.sampler = sampler;
+        const uint64_t kv_bytes = opened.kv_bytes();
+        attempt.must(
+            "minimax_session_load",
+            [&] { return minimax_session_load(opened.engine(), path.c_str(), &load, &loaded); },
+            [&] { return loaded == nullptr && opened.kv_bytes() == kv_bytes; });
+        append_state(attempt, loaded, answers);
+        minimax_session_free(loaded);
+        return answers;
+      },
+      Failing::once);
+  EXPECT_TRUE(read_file(path) == whole);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+  minimax_session_free(session);
+  minimax_sampler_free(sampler);
+}
+
 TEST(Allocation, MayFailAnywhereInASession) {
   const Opened opened;
   const std::vector<int32_t> tokens = some_tokens(300);  // more than a page of keys and values

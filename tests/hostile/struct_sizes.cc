@@ -91,6 +91,32 @@ minimax_status generate_with(minimax_generate_options* options) {
   });
 }
 
+minimax_status save_with(const minimax_session_save_options* options) {
+  const ScratchFolder folder;
+  return minimax_session_save(session(), (folder.path() / "a").c_str(), options);
+}
+
+// A call on the witness's session, saved.
+minimax_status with_file(const std::function<minimax_status(const char* path)>& call) {
+  const ScratchFolder folder;
+  const std::string path = (folder.path() / "a").string();
+  EXPECT_EQ(minimax_session_save(session(), path.c_str(), nullptr), MINIMAX_OK);
+  return call(path.c_str());
+}
+
+minimax_status load_with(const minimax_session_load_options* options) {
+  return with_file([=](const char* path) {
+    minimax_session* loaded = nullptr;
+    const minimax_status status = minimax_session_load(engine(), path, options, &loaded);
+    minimax_session_free(loaded);
+    return status;
+  });
+}
+
+minimax_status describe_into(minimax_session_file_info* info) {
+  return with_file([=](const char* path) { return minimax_get_session_file_info(path, info); });
+}
+
 std::vector<StructUse> struct_uses() {
   return {
       use_of<minimax_device_info>("DeviceInfo",
@@ -133,6 +159,12 @@ std::vector<StructUse> struct_uses() {
                                       }),
       use_of<minimax_generate_options>("GenerateOptions",
                                        [](auto* at) { return generate_with(at); }),
+      use_of<minimax_session_save_options>("SessionSaveOptions",
+                                           [](auto* at) { return save_with(at); }),
+      use_of<minimax_session_load_options>("SessionLoadOptions",
+                                           [](auto* at) { return load_with(at); }),
+      use_of<minimax_session_file_info>("SessionFileInfo",
+                                        [](auto* at) { return describe_into(at); }),
       use_of<minimax_generate_result>("GenerateResult", [](auto* at) { return generate_into(at); }),
   };
 }

@@ -64,6 +64,14 @@ class Tests(unittest.TestCase):
         self.assertAlmostEqual(together["samples_ts"][0] * together["samples_ns"][0] / 1e9, 12, places=3)
         self.assertGreater(together["session_bytes"], 3 * found[1]["session_bytes"])
 
+    def test_saving_and_restoring_at_depths(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = rows("-p", "0", "-n", "0", "-d", "0,40", "--file", folder + "/bench.session", "-r", "2")
+            self.assertEqual(os.listdir(folder), ["bench.session"])
+        self.assertEqual([r["test"] for r in found], ["save", "write", "restore", "read", "save @ d40", "write @ d40",
+                                                      "restore @ d40", "read @ d40"])
+        self.assertTrue(all(r["avg_ns"] > 0 for r in found))
+
     def test_random_weights_of_a_config(self):
         done = run("--synthetic", MODEL + "/config.json", *SMALL, "-o", "jsonl")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -8,6 +8,7 @@ import re
 import select
 import shlex
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -194,6 +195,30 @@ class Pipe(unittest.TestCase):
         done = chat("-q", "--context", "24", stdin=f"{QUESTION}\n{'word ' * 50}\n{QUESTION}\n")
         self.assertEqual(done.returncode, 1)
         self.assertLessEqual(len(done.stdout.splitlines()), 1)
+
+
+class Files(unittest.TestCase):
+    def test_goes_on_in_another_program(self):
+        """With a picture in the history, and a sampler in the middle of its random numbers."""
+        warm = ("--temp", "1.2", "--seed", "7", "--max-tokens", "20")
+        talk = f"/image {BEE}\n{LOOK}\n{WITHOUT_END}\n"
+        whole = chat("-q", *warm, stdin=talk + "Go on.\n/tokens\n")
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/talk of the bee.session"
+            first = chat("-q", *warm, stdin=talk + f"/save {file}\n")
+            # Of the second program's own options the limit counts, the rest is the file's.
+            second = chat("-q", "--max-tokens", "20", stdin=f"/load {file}\nGo on.\n/tokens\n/undo\n/undo\n")
+        self.assertEqual(first.stdout + second.stdout, whole.stdout)
+        self.assertIn(whole.stderr.splitlines()[-1], second.stderr)
+        self.assertIn("nothing to take back", second.stderr)
+
+    def test_says_what_is_wrong(self):
+        done = chat("-q", stdin="/load no/such.session\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no/such.session", done.stderr)
+        done = chat("-q", stdin="/save no/such/folder/talk.session\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no/such/folder/talk.session", done.stderr)
 
 
 class Terminal:

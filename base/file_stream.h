@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files read and written from front to back; a written one takes its name only when it is whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/byte_stream.h"
+
+namespace minimax {
+
+// A regular file. Its size is taken once, when it is opened.
+class FileSource final : public ByteSource {
+ public:
+  // MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR.
+  explicit FileSource(const std::filesystem::path& path);
+  ~FileSource() override;
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
+
+  void read(std::span<std::byte> to) override;
+  std::optional<uint64_t> size_bytes() const override { return size_bytes_; }
+  const std::string& name() const override { return name_; }
+
+ private:
+  std::string name_;
+  int descriptor_ = -1;
+  uint64_t size_bytes_ = 0;
+  uint64_t done_bytes_ = 0;
+};
+
+// A file that is written beside the one of that name and takes its place in commit(): at every moment
+// there is the old one or the new one, whole. Without commit() it is as if it had never been. A killed
+// program may leave a file behind whose name ends in ".part"; the next writer of the same name removes it.
+class FileSink final : public ByteSink {
+ public:
+  // MINIMAX_NOT_FOUND when there is no such folder, MINIMAX_IO_ERROR.
+  explicit FileSink(const std::filesystem::path& path);
+  ~FileSink() override;
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
+
+  void write(std::span<const std::byte> bytes) override;
+  // Everything has reached the disk, under its name, when this returns. MINIMAX_IO_ERROR: nothing has
+  // changed, or, when the folder alone could not be synced, the new file is there and may be the old one
+  // again after a power cut.
+  void commit();
+
+ private:
+  void open_part();
+  void name_part();
+  void require_done(int result) const;
+  void begin_to_sync();
+
+  std::filesystem::path path_;
+  std::filesystem::path folder_;
+  std::filesystem::path part_;  // its name until it takes the other; empty: it has none
+  int descriptor_ = -1;
+  uint64_t done_bytes_ = 0;
+  uint64_t syncing_bytes_ = 0;  // of these, on their way to the disk
+};
+
+}  // namespace minimax
