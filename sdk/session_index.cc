@@ -153,6 +153,16 @@ std::vector<std::byte> read_growing(ByteSource& source, uint64_t size_bytes) {
   return bytes;
 }
 
+// body(element) for each: copies, since the verifier does not promise that they are aligned.
+template <typename Struct, typename Body>
+void for_each_struct(const flatbuffers::Vector<const Struct*>& vector, const Body& body) {
+  for (size_t i = 0; i < vector.size(); ++i) {
+    Struct element;
+    std::memcpy(&element, vector.Data() + i * sizeof element, sizeof element);
+    body(element);
+  }
+}
+
 SavedSampler read_sampler(const saved::Sampler& saved) {
   SavedSampler sampler;
   SamplerOptions& options = sampler.state.options;
@@ -166,9 +176,9 @@ SavedSampler read_sampler(const saved::Sampler& saved) {
   options.penalty_window = saved.penalty_window();
   options.seed = saved.seed();
   if (saved.logit_bias()) {
-    for (const saved::LogitBias* bias : *saved.logit_bias()) {
-      options.logit_bias.push_back({bias->token(), bias->bias()});
-    }
+    for_each_struct(*saved.logit_bias(), [&](const saved::LogitBias& bias) {
+      options.logit_bias.push_back({bias.token(), bias.bias()});
+    });
   }
   options.top_logprobs = saved.top_logprobs();
   sampler.state.random_state = saved.random_state();
@@ -180,17 +190,17 @@ std::vector<PictureSpan> read_pictures(const saved::Session& session, const std:
   std::vector<PictureSpan> pictures;
   if (!session.pictures()) return pictures;
   int64_t end = 0;
-  for (const saved::Picture* saved : *session.pictures()) {
-    const int64_t position = saved->position(), count = saved->token_count();
+  for_each_struct(*session.pictures(), [&](const saved::Picture& saved) {
+    const int64_t position = saved.position(), count = saved.token_count();
     require_file(position >= end && count > 0 && count <= session.position() &&
                      position <= session.position() - count,
                  name, ": a picture of ", count, " tokens at ", position, " does not lie behind ",
                  end, " among ", session.position());
     PictureSpan picture{position, count, {}};
-    std::memcpy(picture.id.data(), saved->id()->Data(), picture.id.size());
+    std::memcpy(picture.id.data(), saved.id()->Data(), picture.id.size());
     pictures.push_back(picture);
     end = position + count;
-  }
+  });
   return pictures;
 }
 
@@ -220,12 +230,12 @@ SessionIndex interpret(const saved::Session& session, const std::string& name) {
   index.pictures = read_pictures(session, name);
   if (session.sampler()) index.sampler = read_sampler(*session.sampler());
   index.chunks.reserve(session.chunks()->size());
-  for (const saved::Chunk* chunk : *session.chunks()) {
-    require_file(chunk->size_bytes() <= most_total_bytes, name, ": a chunk of ",
-                 chunk->size_bytes(), " bytes");
+  for_each_struct(*session.chunks(), [&](const saved::Chunk& chunk) {
+    require_file(chunk.size_bytes() <= most_total_bytes, name, ": a chunk of ", chunk.size_bytes(),
+                 " bytes");
     index.chunks.push_back(
-        {static_cast<ChunkKind>(chunk->kind()), chunk->number(), chunk->size_bytes()});
-  }
+        {static_cast<ChunkKind>(chunk.kind()), chunk.number(), chunk.size_bytes()});
+  });
   return index;
 }
 
