@@ -19,44 +19,34 @@
 #include "base/error.h"
 
 namespace minimax {
-namespace {
 
-[[noreturn]] void fail_errno(const std::filesystem::path& path, int error) {
+void fail_errno(const std::filesystem::path& path, int error) {
   const bool missing = error == ENOENT || error == ENOTDIR;
   fail(missing ? MINIMAX_NOT_FOUND : MINIMAX_IO_ERROR, path.string(), ": ",
        std::generic_category().message(error));
 }
 
-}  // namespace
-
 // Does not wait for the other end of a pipe, which is refused.
 FileReader FileReader::open(const std::filesystem::path& path) {
   FileReader file;
-  file.path_ = path;
+  file.file_.path = path;
   file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat info {};
   if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &info) != 0) fail_errno(path, errno);
   if (!S_ISREG(info.st_mode)) fail(MINIMAX_IO_ERROR, path.string(), ": not a regular file");
-  file.device_ = info.st_dev;
-  file.serial_ = info.st_ino;
-  file.size_ = static_cast<size_t>(info.st_size);
+  file.file_.device = info.st_dev;
+  file.file_.serial = info.st_ino;
+  file.file_.size_bytes = static_cast<size_t>(info.st_size);
   return file;
 }
 
 FileReader::FileReader(FileReader&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      path_(std::move(other.path_)),
-      device_(other.device_),
-      serial_(other.serial_),
-      size_(other.size_) {
+    : descriptor_(std::exchange(other.descriptor_, -1)), file_(std::exchange(other.file_, {})) {
 }
 
 FileReader& FileReader::operator=(FileReader&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
-  std::swap(path_, other.path_);
-  std::swap(device_, other.device_);
-  std::swap(serial_, other.serial_);
-  std::swap(size_, other.size_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
@@ -70,7 +60,7 @@ size_t FileReader::read_some(size_t offset, std::span<std::byte> to) const {
     const ssize_t count =
         ::pread(descriptor_, to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno(path_, errno);
+    if (count < 0) fail_errno(file_.path, errno);
     if (count == 0) break;
     done += static_cast<size_t>(count);
   }
@@ -89,58 +79,50 @@ void FileReader::read(size_t offset, std::span<std::byte> to) const {
                                     static_cast<off_t>(rest), POSIX_FADV_WILLNEED));
   const size_t end = offset + done + read_some(offset + done, to.subspan(done));
   if (end < offset + to.size()) {
-    fail(MINIMAX_IO_ERROR, path_.string(), ": ends at byte ", end, ", expected at least ",
+    fail(MINIMAX_IO_ERROR, file_.path.string(), ": ends at byte ", end, ", expected at least ",
          offset + to.size(), ": it has become shorter");
   }
 }
 
 FileMap FileMap::open(const std::filesystem::path& path) {
   const FileReader file = FileReader::open(path);
+  const size_t size = file.file_.size_bytes;
   FileMap map;
-  map.path_ = path;
-  map.device_ = file.device_;
-  map.serial_ = file.serial_;
-  if (file.size_ == 0) return map;
-  void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, file.descriptor_, 0);
-  if (data == MAP_FAILED) fail_errno(path, errno);
-  map.data_ = static_cast<const std::byte*>(data);
-  map.size_ = file.size_;
+  if (size > 0) {
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor_, 0);
+    if (data == MAP_FAILED) fail_errno(path, errno);
+    map.data_ = static_cast<const std::byte*>(data);
+  }
+  map.file_ = file.file_;
   return map;
 }
 
 FileReader FileMap::reader() const {
-  FileReader file = FileReader::open(path_);
-  if (file.device_ != device_ || file.serial_ != serial_) {
-    fail(MINIMAX_IO_ERROR, path_.string(), ": another file has taken its place");
+  FileReader file = FileReader::open(file_.path);
+  if (file.file_.device != file_.device || file.file_.serial != file_.serial) {
+    fail(MINIMAX_IO_ERROR, file_.path.string(), ": another file has taken its place");
   }
   return file;
 }
 
 FileMap::FileMap(FileMap&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
-      path_(std::move(other.path_)),
-      device_(other.device_),
-      serial_(other.serial_) {
+    : data_(std::exchange(other.data_, nullptr)), file_(std::exchange(other.file_, {})) {
 }
 
 FileMap& FileMap::operator=(FileMap&& other) noexcept {
   std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  std::swap(path_, other.path_);
-  std::swap(device_, other.device_);
-  std::swap(serial_, other.serial_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
 FileMap::~FileMap() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_) ::munmap(const_cast<std::byte*>(data_), file_.size_bytes);
 }
 
 void FileMap::will_need(size_t offset, size_t size) const {
-  if (!data_ || offset >= size_) return;
+  if (!data_ || offset >= file_.size_bytes) return;
   const size_t page = 4096, start = offset / page * page;
-  const size_t end = offset + std::min(size, size_ - offset);
+  const size_t end = offset + std::min(size, file_.size_bytes - offset);
   ::madvise(const_cast<std::byte*>(data_) + start, end - start, MADV_WILLNEED);
 }
 
@@ -164,9 +146,10 @@ std::vector<std::string> names_in(const std::filesystem::path& folder) {
 
 std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes) {
   const FileReader file = FileReader::open(path);
-  require_file(file.size_ <= limit_bytes, path.string(), ": ", file.size_, " bytes, at most ",
-               limit_bytes, " are read");
-  std::string out(file.size_, '\0');
+  const size_t size = file.identity().size_bytes;
+  require_file(size <= limit_bytes, path.string(), ": ", size, " bytes, at most ", limit_bytes,
+               " are read");
+  std::string out(size, '\0');
   out.resize(file.read_some(0, std::as_writable_bytes(std::span(out))));
   return out;
 }

@@ -11,7 +11,17 @@
 
 namespace minimax {
 
-// A file that is open for reading parts of it. Immutable after construction; any thread. Costs less than
+// Throws what errno says of a file: MINIMAX_NOT_FOUND when there is none, else MINIMAX_IO_ERROR.
+[[noreturn]] void fail_errno(const std::filesystem::path& path, int error);
+
+// Which file a path named when it was opened.
+struct FileIdentity {
+  std::filesystem::path path;
+  uint64_t device = 0, serial = 0;  // together one file of this machine, whatever its name
+  size_t size_bytes = 0;
+};
+
+// A regular file that is open for reading parts of it. Immutable after construction; any thread. Costs less than
 // the first look at a mapping, which the system must first join page by page to the memory it keeps of a
 // file, and a file that has become shorter is an error here.
 class FileReader {
@@ -25,19 +35,17 @@ class FileReader {
 
   // All of these bytes. MINIMAX_IO_ERROR when they cannot be read or the file ends before them.
   void read(size_t offset, std::span<std::byte> to) const;
+  // How many of these bytes there were: fewer than wanted only at the end of the file. MINIMAX_IO_ERROR.
+  size_t read_some(size_t offset, std::span<std::byte> to) const;
+  const FileIdentity& identity() const { return file_; }
 
  private:
   friend class FileMap;
-  friend std::string read_text_file(const std::filesystem::path& path, size_t limit_bytes);
 
   FileReader() = default;
-  // At most these bytes: fewer than wanted only at the end of the file.
-  size_t read_some(size_t offset, std::span<std::byte> to) const;
 
   int descriptor_ = -1;
-  std::filesystem::path path_;
-  uint64_t device_ = 0, serial_ = 0;  // together one file of this machine, whatever its name
-  size_t size_ = 0;                   // when it was opened
+  FileIdentity file_;
 };
 
 // Immutable after construction; any thread. The mapping ends with the object. A file that is made
@@ -53,7 +61,7 @@ class FileMap {
   FileMap& operator=(FileMap&& other) noexcept;
   ~FileMap();
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::span<const std::byte> bytes() const { return {data_, file_.size_bytes}; }
   // Asks the system to bring these bytes into memory soon. Never fails.
   void will_need(size_t offset, size_t size) const;
   // The mapped file, opened once more under its name. MINIMAX_IO_ERROR when that names another file by
@@ -62,9 +70,7 @@ class FileMap {
 
  private:
   const std::byte* data_ = nullptr;
-  size_t size_ = 0;
-  std::filesystem::path path_;
-  uint64_t device_ = 0, serial_ = 0;
+  FileIdentity file_;
 };
 
 // False only when there is nothing. What cannot be looked at is there: opening it says why.

@@ -11,16 +11,9 @@
 #include <system_error>
 
 #include "base/error.h"
-#include "base/file_map.h"
 
 namespace minimax {
 namespace {
-
-[[noreturn]] void fail_errno(const std::string& name, int error) {
-  const bool missing = error == ENOENT || error == ENOTDIR;
-  fail(missing ? MINIMAX_NOT_FOUND : MINIMAX_IO_ERROR, name, ": ",
-       std::generic_category().message(error));
-}
 
 // Where a link leads is where its file is replaced.
 std::filesystem::path behind_links(const std::filesystem::path& path) {
@@ -84,35 +77,14 @@ constexpr uint64_t sync_bytes = uint64_t{8} << 20;
 }  // namespace
 
 FileSource::FileSource(const std::filesystem::path& path)
-    : name_(path.string()),
-      // Does not wait for the other end of a pipe, which is refused below.
-      descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  struct stat info {};
-  if (descriptor_ < 0) fail_errno(name_, errno);
-  const int error = ::fstat(descriptor_, &info) == 0 ? 0 : errno;
-  if (error == 0 && S_ISREG(info.st_mode)) {
-    size_bytes_ = static_cast<uint64_t>(info.st_size);
-    return;
-  }
-  ::close(descriptor_);
-  if (error != 0) fail_errno(name_, error);
-  fail(MINIMAX_IO_ERROR, name_, ": not a regular file");
-}
-
-FileSource::~FileSource() {
-  ::close(descriptor_);
+    : file_(FileReader::open(path)), name_(path.string()) {
 }
 
 void FileSource::read(std::span<std::byte> to) {
-  while (!to.empty()) {
-    const ssize_t count = ::read(descriptor_, to.data(), to.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno(name_, errno);
-    require_file(count > 0, name_, ": ends after ", done_bytes_, " bytes, ", to.size(),
-                 " more are expected there");
-    done_bytes_ += static_cast<uint64_t>(count);
-    to = to.subspan(static_cast<size_t>(count));
-  }
+  const size_t count = file_.read_some(done_bytes_, to);
+  done_bytes_ += count;
+  require_file(count == to.size(), name_, ": ends after ", done_bytes_, " bytes, ",
+               to.size() - count, " more are expected there");
 }
 
 FileSink::FileSink(const std::filesystem::path& path)
@@ -137,7 +109,7 @@ void FileSink::open_part() {
     return ::open(part, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, as_umask_allows);
   };
   descriptor_ = make_part(path_, make, part_);
-  if (descriptor_ < 0) fail_errno(path_.string(), errno);
+  if (descriptor_ < 0) fail_errno(path_, errno);
 }
 
 FileSink::~FileSink() {

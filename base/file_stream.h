@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/byte_stream.h"
+#include "base/file_map.h"
 
 namespace minimax {
 
@@ -18,19 +19,15 @@ class FileSource final : public ByteSource {
  public:
   // MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR.
   explicit FileSource(const std::filesystem::path& path);
-  ~FileSource() override;
-  FileSource(const FileSource&) = delete;
-  FileSource& operator=(const FileSource&) = delete;
 
   void read(std::span<std::byte> to) override;
-  std::optional<uint64_t> size_bytes() const override { return size_bytes_; }
+  std::optional<uint64_t> size_bytes() const override { return file_.identity().size_bytes; }
   const std::string& name() const override { return name_; }
 
  private:
-  std::string name_;
-  int descriptor_ = -1;
-  uint64_t size_bytes_ = 0;
-  uint64_t done_bytes_ = 0;
+  const FileReader file_;
+  const std::string name_;
+  size_t done_bytes_ = 0;
 };
 
 // A file that is written beside the one of that name and takes its place in commit(): at every moment

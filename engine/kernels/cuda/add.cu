@@ -34,21 +34,22 @@ struct alignas(sizeof(bfloat16) * vector) Numbers {
 
 template <int vector>
 __global__ void __launch_bounds__(block_threads)
-    add_bias_kernel(const bfloat16* x, const float* bias, Activation activation, bfloat16* out,
+    add_bias_kernel(bfloat16* x, int64_t stride, const float* bias, Activation activation,
                     int64_t count, int width) {
   wait_for_inputs();
   let_next_start();
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x * vector;
   for (int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * vector;
        i < count; i += step) {
-    Numbers<vector> numbers = Numbers<vector>::load(x + i);
-    const float* of = bias + i % width;
+    const int64_t column = i % width;
+    bfloat16* const at = x + i / width * stride + column;
+    Numbers<vector> numbers = Numbers<vector>::load(at);
 #pragma unroll
     for (int v = 0; v < vector; ++v) {
-      numbers.of[v] =
-          __float2bfloat16(activated(activation, __bfloat162float(numbers.of[v]) + __ldg(of + v)));
+      numbers.of[v] = __float2bfloat16(
+          activated(activation, __bfloat162float(numbers.of[v]) + __ldg(bias + column + v)));
     }
-    numbers.store(out + i);
+    numbers.store(at);
   }
 }
 
@@ -178,13 +179,13 @@ dim3 blocks_for(const Launcher& launch, int64_t count, int vector) {
 
 }  // namespace
 
-void add_bias_rows(const Launcher& launch, const bfloat16* x, const float* bias,
-                   Activation activation, bfloat16* out, int tokens, int width) {
+void add_bias_rows(const Launcher& launch, bfloat16* x, int64_t stride, const float* bias,
+                   Activation activation, int tokens, int width) {
   const int64_t count = static_cast<int64_t>(tokens) * width;
-  const bool vectors = width % 8 == 0 && aligned(x) && aligned(out);
+  const bool vectors = width % 8 == 0 && stride % 8 == 0 && aligned(x);
   launch(vectors ? add_bias_kernel<8> : add_bias_kernel<1>,
-         blocks_for(launch, count, vectors ? 8 : 1), dim3(block_threads), 0, x, bias, activation,
-         out, count, width);
+         blocks_for(launch, count, vectors ? 8 : 1), dim3(block_threads), 0, x, stride, bias,
+         activation, count, width);
 }
 
 void add_rows(const Launcher& launch, const bfloat16* x, const bfloat16* y, bfloat16* out,

@@ -52,6 +52,21 @@ bool all_short(const DeviceTable<Entry>& sequences, int rows) {
                      [&](const Entry& entry) { return entry.row_count <= rows; });
 }
 
+LinearCall linear_call(const Tensor& x, const Weight& weight, Activation activation,
+                       const Tensor& out) {
+  return {.x = numbers(x),
+          .x_stride = x.stride(0),
+          .weight = matrix(weight),
+          .tokens = static_cast<int>(x.dim(0)),
+          .outputs = static_cast<int>(weight.output_width()),
+          .inputs = static_cast<int>(weight.input_width()),
+          .activation = activation,
+          .bias = nullptr,
+          .out = out.raw(),
+          .out_f32 = out.dtype() == DType::f32,
+          .out_stride = out.stride(0)};
+}
+
 constexpr size_t padded(size_t size_bytes) {
   return (size_bytes + 255) / 256 * 256;
 }
@@ -182,28 +197,7 @@ void CudaBackend::embed(const Tensor& ids, const Tensor& table, const Tensor& ou
              static_cast<int>(ids.dim(0)), static_cast<int>(table.dim(1)));
 }
 
-namespace {
-
-LinearCall linear_call(const Tensor& x, const Weight& weight, Activation activation,
-                       const Tensor& out) {
-  return {.x = numbers(x),
-          .x_stride = x.stride(0),
-          .weight = matrix(weight),
-          .tokens = static_cast<int>(x.dim(0)),
-          .outputs = static_cast<int>(weight.output_width()),
-          .inputs = static_cast<int>(weight.input_width()),
-          .activation = activation,
-          .bias = nullptr,
-          .out = out.raw(),
-          .out_f32 = out.dtype() == DType::f32,
-          .out_stride = out.stride(0)};
-}
-
-}  // namespace
-
-void CudaBackend::linear_to(const Launcher& launch, const Tensor& x, const Weight& weight,
-                            Activation activation, const Tensor& out) {
-  const LinearCall call = linear_call(x, weight, activation, out);
+void CudaBackend::multiply(const Launcher& launch, const LinearCall& call) {
   if (call.tokens <= few_tokens && linear_few(launch, call)) return;
   if (device_.hopper && linear_hopper(launch, call)) return;
   linear_any(launch, call);
@@ -211,23 +205,24 @@ void CudaBackend::linear_to(const Launcher& launch, const Tensor& x, const Weigh
 
 void CudaBackend::linear(const Tensor& x, const Weight& weight, Activation activation,
                          const Tensor& out) {
-  linear_to(begin("linear"), x, weight, activation, out);
+  multiply(begin("linear"), linear_call(x, weight, activation, out));
 }
 
 void CudaBackend::logits(const Tensor& x, const Weight& weight, const Tensor& logits) {
-  linear_to(begin("logits"), x, weight, Activation::none, logits);
+  multiply(begin("logits"), linear_call(x, weight, Activation::none, logits));
 }
 
-// Few rows are bound by the weights, many by the tensor cores, which a bias is added beside.
+// Hopper's product of many rows ends in the bias; elsewhere it is a pass of its own.
 void CudaBackend::biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
                                 Activation activation, const Tensor& out) {
   const Launcher launch = begin("biased_linear");
   LinearCall call = linear_call(x, weight, activation, out);
   call.bias = bias.data<float>();
   if (call.tokens > few_tokens && device_.hopper && linear_hopper(launch, call)) return;
-  linear_to(launch, x, weight, Activation::none, out);
-  require(out.stride(0) == out.dim(1), "rows of out lie ", out.stride(0), " numbers apart");
-  add_bias_rows(launch, numbers(out), bias.data<float>(), activation, numbers(out), call.tokens,
+  call.bias = nullptr;
+  call.activation = Activation::none;
+  multiply(launch, call);
+  add_bias_rows(launch, numbers(out), call.out_stride, bias.data<float>(), activation, call.tokens,
                 call.outputs);
 }
 

@@ -101,8 +101,7 @@ class CudaBackend final : public Backend {
   }
   RoutingPlan routing_plan() const;
   ExpertSet expert_set(std::span<const ExpertWeights> weights);
-  void linear_to(const Launcher& launch, const Tensor& x, const Weight& weight,
-                 Activation activation, const Tensor& out);
+  void multiply(const Launcher& launch, const LinearCall& call);
   void forget_recordings();
 
   std::string name_;

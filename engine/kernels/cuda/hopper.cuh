@@ -135,15 +135,6 @@ __device__ __forceinline__ void load_2d_multicast(uint32_t to, const void* map, 
       "l"(map), "r"(barrier), "r"(x), "r"(y), "h"(blocks), "l"(keep)
       : "memory");
 }
-// bytes, a multiple of 16, without a map.
-__device__ __forceinline__ void load_bytes(uint32_t to, const void* from, uint32_t bytes,
-                                           uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-          "r"(to),
-      "l"(from), "r"(bytes), "r"(barrier)
-      : "memory");
-}
 
 // Copies out of shared memory, in groups that a thread commits and waits for.
 
@@ -152,17 +143,6 @@ __device__ __forceinline__ void store_2d(const void* map, uint32_t from, int x, 
       "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
       "r"(from), "r"(x), "r"(y)
       : "memory");
-}
-__device__ __forceinline__ void store_3d(const void* map, uint32_t from, int x, int y, int z) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(map),
-      "r"(from), "r"(x), "r"(y), "r"(z)
-      : "memory");
-}
-__device__ __forceinline__ void store_bytes(void* to, uint32_t from, uint32_t bytes) {
-  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(from),
-               "r"(bytes)
-               : "memory");
 }
 __device__ __forceinline__ void store_commit() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");

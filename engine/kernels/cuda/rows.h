@@ -14,9 +14,9 @@ namespace minimax {
 void embed_rows(const Launcher& launch, const int32_t* ids, const bfloat16* table, bfloat16* out,
                 int tokens, int width);
 
-// out = f(x + bias); x, out [T, N]  (add.cu)
-void add_bias_rows(const Launcher& launch, const bfloat16* x, const float* bias,
-                   Activation activation, bfloat16* out, int tokens, int width);
+// x = f(x + bias); x [T, N], rows `stride` numbers apart  (add.cu)
+void add_bias_rows(const Launcher& launch, bfloat16* x, int64_t stride, const float* bias,
+                   Activation activation, int tokens, int width);
 
 // out[t] = x[t] + y[t mod rows]; x, out [T, W], y [rows, W]  (add.cu)
 void add_rows(const Launcher& launch, const bfloat16* x, const bfloat16* y, bfloat16* out,
