@@ -24,7 +24,7 @@ VisionBlock load_block(WeightSource& source, const VisionConfig& config, const s
           .fc2 = load_biased(source, name + "mlp.fc2", width, mlp)};
 }
 
-// Keys and values of a tile lie in one page of their own, in whole blocks of as many tokens as the fastest
+// Where a device wants keys and values in pages, those of a tile lie in one of its own, in whole blocks of as many tokens as the fastest
 // kernels read at once.
 KvLayout tile_layout(const VisionConfig& config, DType activation) {
   constexpr int64_t block_tokens = 128;
@@ -86,6 +86,11 @@ VisionNaming detect_vision_naming(const WeightSource& source) {
 void biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
                    Activation activation, const Tensor& out) {
   ops::biased_linear(backend, x, matrix.weight, matrix.bias, activation, out);
+}
+
+void add_biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
+                       const Tensor& room, const Tensor& out) {
+  ops::add_biased_linear(backend, x, matrix.weight, matrix.bias, room, out);
 }
 
 BiasedWeight load_biased(WeightSource& source, const std::string& name, int64_t outputs,
@@ -155,12 +160,10 @@ void VisionTower::attend(Backend& backend, Arena& arena, const VisionBlock& bloc
 
   const KvLayout layout = tile_layout(config_, act);
   const Shape heads{rows, config_.head_count, layout.head_dim};
-  ops::store_kv(backend, k.reshaped(heads), v.reshaped(heads), layout, tiles);
   const float scale = 1 / std::sqrt(static_cast<float>(layout.head_dim));
-  ops::softmax_attention(backend, q.reshaped(heads), scale, layout, tiles, normed.reshaped(heads),
-                         Mask::none);
-  biased_linear(backend, normed, block.out_proj, Activation::none, q);
-  ops::add(backend, x, q, x);
+  ops::bidirectional_attention(backend, q.reshaped(heads), k.reshaped(heads), v.reshaped(heads),
+                               scale, layout, tiles, normed.reshaped(heads));
+  add_biased_linear(backend, normed, block.out_proj, q, x);
 }
 
 // x += fc2(gelu(fc1(norm(x))))
@@ -172,8 +175,7 @@ void VisionTower::transform(Backend& backend, Arena& arena, const VisionBlock& b
   const Tensor hidden = arena.take(act, {x.dim(0), config_.mlp_width});
   ops::layer_norm(backend, x, block.mlp_norm.weight, block.mlp_norm.bias, config_.norm_eps, normed);
   biased_linear(backend, normed, block.fc1, Activation::gelu, hidden);
-  biased_linear(backend, hidden, block.fc2, Activation::none, normed);
-  ops::add(backend, x, normed, x);
+  add_biased_linear(backend, hidden, block.fc2, normed, x);
 }
 
 size_t VisionTower::scratch_bytes(const VisionConfig& config, int64_t tiles, DType activation) {

@@ -70,6 +70,9 @@ class VisionTower {
 // x W^T + bias, then the activation.
 void biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
                    Activation activation, const Tensor& out);
+// out += x W^T + bias; room as in ops::add_biased_linear.
+void add_biased_linear(Backend& backend, const Tensor& x, const BiasedWeight& matrix,
+                       const Tensor& room, const Tensor& out);
 BiasedWeight load_biased(WeightSource& source, const std::string& name, int64_t outputs,
                          int64_t inputs);
 

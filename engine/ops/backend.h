@@ -49,6 +49,8 @@ class Backend {
   virtual void logits(const Tensor& x, const Weight& weight, const Tensor& logits) = 0;
   virtual void biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
                              Activation activation, const Tensor& out) = 0;
+  virtual void add_biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                 const Tensor& room, const Tensor& out) = 0;
   virtual void add(const Tensor& x, const Tensor& y, const Tensor& out) = 0;
   virtual void copy(const Tensor& from, const Tensor& to) = 0;
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
@@ -65,8 +67,11 @@ class Backend {
   virtual void store_kv(const Tensor& k, const Tensor& v, const KvLayout& layout,
                         std::span<const KvSequence> sequences) = 0;
   virtual void softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                 std::span<const KvSequence> sequences, const Tensor& out,
-                                 Mask mask) = 0;
+                                 std::span<const KvSequence> sequences, const Tensor& out) = 0;
+  virtual void bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                       float scale, const KvLayout& layout,
+                                       std::span<const KvSequence> sequences,
+                                       const Tensor& out) = 0;
   virtual void route(const Tensor& x, const Tensor& weight, RouterPrecision precision,
                      const Tensor& experts, const Tensor& shares) = 0;
   virtual void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,

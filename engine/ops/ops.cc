@@ -119,6 +119,15 @@ void biased_linear(Backend& backend, const Tensor& x, const Weight& weight, cons
   if (out.element_count() > 0) backend.biased_linear(x, weight, bias, activation, out);
 }
 
+void add_biased_linear(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& bias,
+                       const Tensor& room, const Tensor& out) {
+  check_product(backend, x, weight, out);
+  check("bias", bias, DType::f32, {weight.output_width()});
+  check("room", room, out.dtype(), out.shape());
+  require(room.contiguous() && out.contiguous(), "room or out has gaps");
+  if (out.element_count() > 0) backend.add_biased_linear(x, weight, bias, room, out);
+}
+
 void add(Backend& backend, const Tensor& x, const Tensor& y, const Tensor& out) {
   check_rank("x", x, 2);
   check_rank("y", y, 2);
@@ -217,8 +226,10 @@ void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout
   if (k.dim(0) > 0) backend.store_kv(k, v, layout, sequences);
 }
 
-void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
-                       std::span<const KvSequence> sequences, const Tensor& out, Mask mask) {
+namespace {
+
+void check_attention(Backend& backend, const Tensor& q, const KvLayout& layout,
+                     std::span<const KvSequence> sequences, const Tensor& out) {
   check_rank("q", q, 3);
   check("q", q, backend.activation_type(), {q.dim(0), q.dim(1), layout.head_dim});
   require(q.dim(1) % layout.kv_head_count == 0, "q has ", q.dim(1), " heads for ",
@@ -226,7 +237,27 @@ void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvL
   check("out", out, q.dtype(), q.shape());
   check_sequences(sequences, q.dim(0));
   for (const KvSequence& sequence : sequences) check_pages(sequence, layout);
-  if (q.dim(0) > 0) backend.softmax_attention(q, scale, layout, sequences, out, mask);
+}
+
+}  // namespace
+
+void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
+                       std::span<const KvSequence> sequences, const Tensor& out) {
+  check_attention(backend, q, layout, sequences, out);
+  if (q.dim(0) > 0) backend.softmax_attention(q, scale, layout, sequences, out);
+}
+
+void bidirectional_attention(Backend& backend, const Tensor& q, const Tensor& k, const Tensor& v,
+                             float scale, const KvLayout& layout,
+                             std::span<const KvSequence> sequences, const Tensor& out) {
+  check_attention(backend, q, layout, sequences, out);
+  check("k", k, q.dtype(), {q.dim(0), layout.kv_head_count, layout.head_dim});
+  check("v", v, q.dtype(), k.shape());
+  for (const KvSequence& sequence : sequences) {
+    require(sequence.span.position == 0, "sequence begins at position ", sequence.span.position,
+            ", expected 0");
+  }
+  if (q.dim(0) > 0) backend.bidirectional_attention(q, k, v, scale, layout, sequences, out);
 }
 
 void route(Backend& backend, const Tensor& x, const Tensor& weight, RouterPrecision precision,

@@ -39,6 +39,15 @@ void linear(Backend& backend, const Tensor& x, const Weight& weight, Activation 
 void biased_linear(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& bias,
                    Activation activation, const Tensor& out);
 
+// out[t, n] += bias[n] + sum over k of x[t, k] * weight[n, k]
+//
+//   x, out  as in linear; no stride in out
+//   bias    [N]     f32
+//   room    [T, N]  act   for devices that cannot add where they multiply; what is in it afterwards
+//                         is not said
+void add_biased_linear(Backend& backend, const Tensor& x, const Weight& weight, const Tensor& bias,
+                       const Tensor& room, const Tensor& out);
+
 // out[t, w] = x[t, w] + y[t mod R, w]
 //
 //   x, out  [T, W]  act   out may be x; R divides T
@@ -121,15 +130,25 @@ void store_kv(Backend& backend, const Tensor& k, const Tensor& v, const KvLayout
               std::span<const KvSequence> sequences);
 
 // Softmax attention over pages (docs/model.md §3); the new tokens' keys and values are already there.
-// Causal: a token sees those up to its own. Mask::none: it sees all of its sequence, also the new ones
-// behind it.
+// A token sees those up to its own.
 //
 //   out[t, h] = sum over j <= position(t) of softmax_j(scale * q[t, h] . k[j, h / (H / G)]) * v[j, ...]
 //
 //   q, out  [T, H, D]  act
 void softmax_attention(Backend& backend, const Tensor& q, float scale, const KvLayout& layout,
-                       std::span<const KvSequence> sequences, const Tensor& out,
-                       Mask mask = Mask::causal);
+                       std::span<const KvSequence> sequences, const Tensor& out);
+
+// Softmax attention within sequences that are all there: a token sees every token of its own.
+//
+//   out[t, h] = sum over j of softmax_j(scale * q[t, h] . k[j, h / (H / G)]) * v[j, h / (H / G)]
+//
+//   q, out     [T, H, D]  act
+//   k, v       [T, G, D]  act
+//   sequences  at position 0, in order the T rows. Their pages are room for devices that read keys and
+//              values from pages; what is in them afterwards is not said
+void bidirectional_attention(Backend& backend, const Tensor& q, const Tensor& k, const Tensor& v,
+                             float scale, const KvLayout& layout,
+                             std::span<const KvSequence> sequences, const Tensor& out);
 
 // Routing (docs/model.md §5): r = weight * x in f32; the E largest (the lower index of equals),
 // softmax over those E, largest first.

@@ -14,7 +14,6 @@
 namespace minimax {
 
 enum class Activation { none, silu, gelu };  // gelu: the exact one, with erf
-enum class Mask { causal, none };            // what a token sees of its sequence's new ones
 enum class RouterPrecision { f32, bf16 };
 
 struct ResidualScale {

@@ -205,8 +205,7 @@ class Bench {
       for (size_t layer = 0; layer < layers; ++layer) {
         const KvSequence sequences[] = {{{0, T, context - T}, pages[layer]}};
         backend_.softmax_attention(Tensor(q.data(), DType::f32, {T, H, D}), 0.088f, layout,
-                                   sequences, Tensor(out.data(), DType::f32, {T, H, D}),
-                                   Mask::causal);
+                                   sequences, Tensor(out.data(), DType::f32, {T, H, D}));
       }
     });
     const double keys =

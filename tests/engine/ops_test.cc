@@ -35,10 +35,15 @@ class CountingBackend final : public Backend {
   }
   void store_kv(T, T, const KvLayout&, std::span<const KvSequence>) override { ++calls; }
   void biased_linear(T, const Weight&, T, Activation, T) override { ++calls; }
+  void add_biased_linear(T, const Weight&, T, T, T) override { ++calls; }
   void add(T, T, T) override { ++calls; }
   void copy(T, T) override { ++calls; }
   void layer_norm(T, T, T, float, T) override { ++calls; }
-  void softmax_attention(T, float, const KvLayout&, std::span<const KvSequence>, T, Mask) override {
+  void softmax_attention(T, float, const KvLayout&, std::span<const KvSequence>, T) override {
+    ++calls;
+  }
+  void bidirectional_attention(T, T, T, float, const KvLayout&, std::span<const KvSequence>,
+                               T) override {
     ++calls;
   }
   void route(T, T, RouterPrecision, T, T) override { ++calls; }
@@ -304,6 +309,23 @@ TEST_F(KvDoor, StoreKv) {
   expect_refused("v is [7, 2, 8], expected [8, 2, 8]", call(k, tensor({7, 2, 8}), {0, 8, 0}));
   expect_refused("sequences hold 7 rows, the step has 8", call(k, k, {0, 7, 0}));
   expect_refused("pages have room for 48 tokens, 49 are needed", call(k, k, {0, 8, 41}));
+}
+
+TEST_F(KvDoor, BidirectionalAttention) {
+  const auto call = [this](const Tensor& q, const Tensor& k, const Tensor& v, SequenceSpan span) {
+    return [=, this](Backend& b) {
+      const KvSequence only = sequence(span);
+      ops::bidirectional_attention(b, q, k, v, 0.5f, layout, {&only, 1}, q);
+    };
+  };
+  const Tensor q = tensor({8, 4, 8}), k = tensor({8, 2, 8});
+  expect_calls(1, call(q, k, k, {0, 8, 0}));
+  expect_calls(0, call(tensor({0, 4, 8}), tensor({0, 2, 8}), tensor({0, 2, 8}), {0, 0, 0}));
+  expect_refused("k is [8, 4, 8], expected [8, 2, 8]", call(q, q, k, {0, 8, 0}));
+  expect_refused("v is [7, 2, 8], expected [8, 2, 8]", call(q, k, tensor({7, 2, 8}), {0, 8, 0}));
+  expect_refused("v is bf16, expected f32", call(q, k, bf16_tensor({8, 2, 8}), {0, 8, 0}));
+  expect_refused("sequence begins at position 3, expected 0", call(q, k, k, {0, 8, 3}));
+  expect_refused("sequences hold 7 rows, the step has 8", call(q, k, k, {0, 7, 0}));
 }
 
 TEST_F(KvDoor, SoftmaxAttention) {

@@ -123,6 +123,15 @@ void FarBackend::biased_linear(const Tensor& x, const Weight& weights, const Ten
   far_out.bring_back();
 }
 
+void FarBackend::add_biased_linear(const Tensor& x, const Weight& weights, const Tensor& bias,
+                                   const Tensor& room, const Tensor& out) {
+  const Twin far_x = act(x), far_weight = weight(weights.values), far_bias = same(bias),
+             far_room = act(room), far_out = act(out);
+  device_->add_biased_linear(far_x.tensor(), {far_weight.tensor()}, far_bias.tensor(),
+                             far_room.tensor(), far_out.tensor());
+  far_out.bring_back();
+}
+
 void FarBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
   const Twin far_x = act(x), far_y = act(y), far_out = act(out);
   device_->add(far_x.tensor(), far_y.tensor(), far_out.tensor());
@@ -199,12 +208,20 @@ void FarBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& layo
 }
 
 void FarBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                   std::span<const KvSequence> sequences, const Tensor& out,
-                                   Mask mask) {
+                                   std::span<const KvSequence> sequences, const Tensor& out) {
   const Twin far_q = act(q), far_out = act(out);
   const TwinPages pages(*device_, layout, sequences);
-  device_->softmax_attention(far_q.tensor(), scale, layout, pages.sequences(), far_out.tensor(),
-                             mask);
+  device_->softmax_attention(far_q.tensor(), scale, layout, pages.sequences(), far_out.tensor());
+  far_out.bring_back();
+}
+
+void FarBackend::bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                         float scale, const KvLayout& layout,
+                                         std::span<const KvSequence> sequences, const Tensor& out) {
+  const Twin far_q = act(q), far_k = act(k), far_v = act(v), far_out = act(out);
+  const TwinPages pages(*device_, layout, sequences);
+  device_->bidirectional_attention(far_q.tensor(), far_k.tensor(), far_v.tensor(), scale, layout,
+                                   pages.sequences(), far_out.tensor());
   far_out.bring_back();
 }
 

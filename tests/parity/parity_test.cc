@@ -326,6 +326,29 @@ TEST(Parity, BiasedLinear) {
   }
 }
 
+TEST(Parity, AddBiasedLinear) {
+  struct Widths {
+    int64_t K, N;
+  };
+  for (const DType dtype : weight_types) {
+    for (const int64_t T : token_counts) {
+      for (const auto& [K, N] : {Widths{7, 5}, {67, 31}, {64, 48}, {64, 136}, {136, 264}}) {
+        const Input x({T, K}, 1), bias({N}, 3), before({T, N}, 4);
+        const WeightInput weight({N, K}, dtype, 2);
+        expect_parity({text("add_biased_linear ", name_of(dtype), " of ", K, " inputs"),
+                       [&](Backend& backend) {
+                         Output out({T, N}), room({T, N});
+                         out.numbers = before.numbers;
+                         ops::add_biased_linear(backend, x.tensor(), weight.weight(), bias.tensor(),
+                                                room.tensor(), out.tensor());
+                         return std::vector{out.result()};
+                       },
+                       sums, dtype == DType::bf16 ? far_biased : not_on_a_gpu});
+      }
+    }
+  }
+}
+
 TEST(Parity, Add) {
   for_each_norm_shape([](int64_t T, int64_t W) {
     for (const int64_t rows : {T, int64_t{1}, T % 3 == 0 ? T / 3 : T}) {
@@ -608,16 +631,51 @@ void softmax_row(DType kv_type, int64_t T, int64_t S, KvWidths widths, size_t la
   const Input q({T, widths.H, widths.D}, 1);
   const Pages pages(layout, spans(T, S));  // noise is as good as any keys and values
   const float scale = 1 / std::sqrt(static_cast<float>(widths.D));
-  for (const Mask mask : {Mask::causal, Mask::none}) {
-    expect_parity({text("softmax_attention ", name_of(kv_type), " of ", S, " sequences, ", widths.H,
-                        " heads on ", widths.G, mask == Mask::none ? ", no mask," : ","),
-                   [&](Backend& backend) {
-                     Output out(q.shape);
-                     ops::softmax_attention(backend, q.tensor(), scale, layout, pages.sequences,
-                                            out.tensor(), mask);
-                     return std::vector{out.result()};
-                   },
-                   sums, far_between});
+  expect_parity({text("softmax_attention ", name_of(kv_type), " of ", S, " sequences, ", widths.H,
+                      " heads on ", widths.G, ","),
+                 [&](Backend& backend) {
+                   Output out(q.shape);
+                   ops::softmax_attention(backend, q.tensor(), scale, layout, pages.sequences,
+                                          out.tensor());
+                   return std::vector{out.result()};
+                 },
+                 sums, far_between});
+}
+
+// Sequences of which all is there; their pages have room for it and hold noise.
+void bidirectional_row(int64_t T, int64_t S, KvWidths widths) {
+  const KvLayout layout{DType::f32, widths.page_tokens, widths.G, widths.D, 64};
+  const Input q({T, widths.H, widths.D}, 1), k({T, widths.G, widths.D}, 2);
+  const Input v({T, widths.G, widths.D}, 3);
+  std::vector<SequenceSpan> all = spans(T, S);
+  for (SequenceSpan& span : all) span.position = 0;
+  const float scale = 1 / std::sqrt(static_cast<float>(widths.D));
+  expect_parity({text("bidirectional_attention of ", S, " sequences, ", widths.H, " heads on ",
+                      widths.G, ","),
+                 [&](Backend& backend) {
+                   const Pages pages(layout, all);
+                   Output out(q.shape);
+                   ops::bidirectional_attention(backend, q.tensor(), k.tensor(), v.tensor(), scale,
+                                                layout, pages.sequences, out.tensor());
+                   return std::vector{out.result()};
+                 },
+                 sums, far_between});
+}
+
+TEST(Parity, BidirectionalAttention) {
+  for (const int64_t T : token_counts) {
+    for (const KvWidths widths : {KvWidths{4, 2, 8, 16},
+                                  {3, 3, 5, 7},
+                                  {1, 1, 64, 128},
+                                  {4, 2, 64, 640},
+                                  {2, 1, 128, 256}}) {
+      bidirectional_row(T, T % 3 + 1, widths);
+    }
+  }
+  // The first of two sequences has a third of the rows: 865 leave 577.
+  for (const int64_t T : {79, 80, 81, 127, 128, 129, 208, 209, 384, 577, 865}) {
+    bidirectional_row(T, T == 865 ? 2 : 1, {2, 2, 64, 640});
+    bidirectional_row(T, 3, {8, 1, 64, 640});
   }
 }
 

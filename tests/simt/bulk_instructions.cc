@@ -86,14 +86,18 @@ Action box_load(bool multicast) {
 }
 
 // [map, {coordinates}], [from](, cache policy)
-void box_store(Frame& frame) {
-  const auto from = static_cast<uint32_t>(frame.get(1));
-  const TensorMap map = read_tensor_map(frame.get(0));
-  const Coordinates5 at = coordinates_of(frame, frame.argument(0), map);
-  check_shared_alignment(from, 128);
-  const auto bytes = std::make_shared<std::vector<std::byte>>(box_bytes(map));
-  start_store({[=] { read_box(map, from, bytes->data()); },
-               [=] { write_box(map, at.data(), bytes->data()); }});
+Action box_store(bool add) {
+  return [add](Frame& frame) {
+    const auto from = static_cast<uint32_t>(frame.get(1));
+    const TensorMap map = read_tensor_map(frame.get(0));
+    const Coordinates5 at = coordinates_of(frame, frame.argument(0), map);
+    check_shared_alignment(from, 128);
+    if (add && map.element_bytes != 2)
+      fail("cp.reduce.async.bulk.tensor of other numbers than bf16");
+    const auto bytes = std::make_shared<std::vector<std::byte>>(box_bytes(map));
+    start_store({[=] { read_box(map, from, bytes->data()); },
+                 [=] { (add ? add_box : write_box)(map, at.data(), bytes->data()); }});
+  };
 }
 
 // [to], [from], bytes, [barrier](, blocks)
@@ -172,7 +176,7 @@ Action bulk_action(const Instruction& instruction) {
   const bool to_group = has("bulk_group");
   if (has("tensor")) {
     if (to_barrier && has("shared::cluster")) return box_load(multicast);
-    if (to_group && has("shared::cta")) return box_store;
+    if (to_group && has("shared::cta")) return box_store(has("add"));
     return {};
   }
   if (to_barrier) return row_load(multicast, has("shared::cta") && !has("global"));

@@ -63,7 +63,7 @@ Action piece_action(const Instruction& instruction) {
 
 Action copy_action(const Instruction& instruction) {
   if (instruction.words[0] != "cp" || instruction.words.size() < 3) return {};
-  return instruction.words[2] == "bulk" ? bulk_action(instruction) : piece_action(instruction);
+  return instruction.has("bulk") ? bulk_action(instruction) : piece_action(instruction);
 }
 
 }  // namespace simt

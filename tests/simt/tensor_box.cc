@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/dtype.h"
 #include "tests/simt/machine.h"
 
 namespace {
@@ -156,15 +157,38 @@ void read_box(const TensorMap& map, uint32_t shared, std::byte* packed) {
   }
 }
 
-void write_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed) {
+namespace {
+
+// Calls put(to, from, bytes) for what lies inside the tensor of each line of a packed box.
+template <typename Put>
+void put_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed,
+             const Put& put) {
   const Inside inside(map, coordinates[0]);
   for_each_line(map, coordinates, [&](uint32_t line, const std::byte* to) {
     if (!to || inside.begin >= inside.end) return;
     const std::byte* first = to + inside.first + inside.begin;
     const auto count = static_cast<size_t>(inside.end - inside.begin);
     check_global(first, count, 1, "cp.async.bulk.tensor");
-    std::memcpy(const_cast<std::byte*>(first), packed + line * line_bytes(map) + inside.begin,
-                count);
+    put(const_cast<std::byte*>(first), packed + line * line_bytes(map) + inside.begin, count);
+  });
+}
+
+}  // namespace
+
+void write_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed) {
+  put_box(map, coordinates, packed,
+          [](std::byte* to, const std::byte* from, size_t count) { std::memcpy(to, from, count); });
+}
+
+void add_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed) {
+  put_box(map, coordinates, packed, [](std::byte* to, const std::byte* from, size_t count) {
+    for (size_t i = 0; i < count; i += sizeof(minimax::bf16)) {
+      minimax::bf16 sum, more;
+      std::memcpy(&sum, to + i, sizeof sum);
+      std::memcpy(&more, from + i, sizeof more);
+      sum = minimax::to_bf16(minimax::to_f32(sum) + minimax::to_f32(more));
+      std::memcpy(to + i, &sum, sizeof sum);
+    }
   });
 }
 

@@ -59,6 +59,8 @@ TensorMap read_tensor_map(uint64_t address);
 void load_box(const TensorMap& map, const int32_t* coordinates, uint32_t shared);
 void read_box(const TensorMap& map, uint32_t shared, std::byte* packed);
 void write_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed);
+// bf16: adds to what is there.
+void add_box(const TensorMap& map, const int32_t* coordinates, const std::byte* packed);
 uint32_t box_bytes(const TensorMap& map);
 
 }  // namespace simt

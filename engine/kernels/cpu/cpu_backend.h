@@ -37,6 +37,8 @@ class CpuBackend final : public Backend {
   void logits(const Tensor& x, const Weight& weight, const Tensor& logits) override;
   void biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
                      Activation activation, const Tensor& out) override;
+  void add_biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                         const Tensor& room, const Tensor& out) override;
   void add(const Tensor& x, const Tensor& y, const Tensor& out) override;
   void copy(const Tensor& from, const Tensor& to) override;
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
@@ -53,14 +55,19 @@ class CpuBackend final : public Backend {
   void store_kv(const Tensor& k, const Tensor& v, const KvLayout& layout,
                 std::span<const KvSequence> sequences) override;
   void softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                         std::span<const KvSequence> sequences, const Tensor& out,
-                         Mask mask) override;
+                         std::span<const KvSequence> sequences, const Tensor& out) override;
+  void bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                               const KvLayout& layout, std::span<const KvSequence> sequences,
+                               const Tensor& out) override;
   void route(const Tensor& x, const Tensor& weight, RouterPrecision precision,
              const Tensor& experts, const Tensor& shares) override;
   void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
            const Tensor& shares, const Tensor& out) override;
 
  private:
+  void attend(const Tensor& q, float scale, const KvLayout& layout,
+              std::span<const KvSequence> sequences, const Tensor& out, bool is_causal);
+
   std::string name_ = "cpu";
   const KernelTable& kernels_;
   CpuCompute compute_;

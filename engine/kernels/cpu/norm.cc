@@ -18,6 +18,17 @@ void CpuBackend::biased_linear(const Tensor& x, const Weight& weight, const Tens
   });
 }
 
+void CpuBackend::add_biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                   const Tensor& room, const Tensor& out) {
+  linear(x, weight, Activation::none, room);
+  const int64_t width = out.dim(1);
+  share_out(threads_, out.dim(0), out.dim(0) * width, [&](int64_t t, int) {
+    float* const product = room.row<float>(t);
+    kernels_.rows.add_bias(product, bias.data<float>(), Activation::none, product, width);
+    kernels_.rows.add(out.row<float>(t), product, out.row<float>(t), width);
+  });
+}
+
 void CpuBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
   const int64_t width = x.dim(1), rows = y.dim(0);
   share_out(threads_, x.dim(0), x.dim(0) * width, [&](int64_t t, int) {

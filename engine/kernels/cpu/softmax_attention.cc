@@ -93,7 +93,7 @@ struct Problem {
   const Tensor& out;
   float scale;
   const KvLayout& layout;
-  Mask mask;
+  bool is_causal;  // or each token sees all of its sequence
 
   int64_t head_count() const { return q.dim(1); }
   int64_t group() const { return q.dim(1) / layout.kv_head_count; }
@@ -135,7 +135,7 @@ class TileWalk {
   void walk(int64_t first_key, int64_t last_key) {
     const int64_t first_position = tile_.sequence.span.position + tile_.first_token;
     const SequenceSpan& span = tile_.sequence.span;
-    const bool is_causal = problem_.mask == Mask::causal;
+    const bool is_causal = problem_.is_causal;
     last_key = std::min(
         last_key, is_causal ? first_position + tile_.token_count : span.position + span.row_count);
     std::fill_n(result_.largest, rows_, softmax_nothing_seen);
@@ -476,9 +476,21 @@ void CpuBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& layo
 }
 
 void CpuBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                   std::span<const KvSequence> sequences, const Tensor& out,
-                                   Mask mask) {
-  const Problem problem{kernels_.attention, q, out, scale, layout, mask};
+                                   std::span<const KvSequence> sequences, const Tensor& out) {
+  attend(q, scale, layout, sequences, out, true);
+}
+
+// Rows of a matrix would lie a page of memory apart, which caches bear badly: copied, they are neighbours.
+void CpuBackend::bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                         float scale, const KvLayout& layout,
+                                         std::span<const KvSequence> sequences, const Tensor& out) {
+  store_kv(k, v, layout, sequences);
+  attend(q, scale, layout, sequences, out, false);
+}
+
+void CpuBackend::attend(const Tensor& q, float scale, const KvLayout& layout,
+                        std::span<const KvSequence> sequences, const Tensor& out, bool is_causal) {
+  const Problem problem{kernels_.attention, q, out, scale, layout, is_causal};
   const int64_t room = waiting_rows(limits_);
   float* const scratch = static_cast<float*>(attention_scratch_.data());
   float* const waiting = scratch + threads_.thread_count() *

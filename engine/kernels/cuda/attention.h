@@ -33,7 +33,11 @@ struct SoftmaxCall {
   const bfloat16* q;  // [T, H, D]
   int tokens, heads, width;
   float scale;
-  bool causal;  // else a token sees the new ones behind it too: softmax_few cannot do that
+  // Nullptr: in the pages, of which a token sees those up to its own. Otherwise [T, G, D]: all that the
+  // tokens of a sequence, at position 0, see of it (softmax_hopper alone).
+  const bfloat16 *k = nullptr, *v = nullptr;
+  bool causal =
+      true;  // else a token sees all of its sequence (softmax_any, and softmax_hopper with k)
   KvLayout layout;
   DeviceTable<DeviceKv> sequences;
   const std::byte* lowest_page;  // of all pages of all sequences: where TMA counts rows from
@@ -45,7 +49,7 @@ struct SoftmaxCall {
 // row counts alone; lengths are read on the device.
 inline constexpr int softmax_few_rows = 8;
 bool softmax_few(const Launcher& launch, const SoftmaxCall& call);
-// D = 64 or 128, bf16 pages of whole blocks of 128 tokens, on Hopper (softmax_hopper.cu).
+// D = 64 or 128, bf16 pages of whole blocks of 128 tokens or no pages, on Hopper (softmax_hopper.cu).
 bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call);
 // Any shape, f32 or bf16 pages, any device from sm_80 on (softmax_any.cu).
 void softmax_any(const Launcher& launch, const SoftmaxCall& call);

@@ -226,6 +226,19 @@ void CudaBackend::biased_linear(const Tensor& x, const Weight& weight, const Ten
                 call.outputs);
 }
 
+void CudaBackend::add_biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                    const Tensor& room, const Tensor& out) {
+  LinearCall call = linear_call(x, weight, Activation::none, out);
+  call.bias = bias.data<float>();
+  call.adds = true;
+  if (call.tokens > few_tokens && device_.hopper &&
+      linear_hopper(begin("add_biased_linear"), call)) {
+    return;
+  }
+  biased_linear(x, weight, bias, Activation::none, room);
+  add(out, room, out);
+}
+
 void CudaBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
   add_rows(begin("add"), numbers(x), numbers(y), numbers(out), static_cast<int>(x.dim(0)),
            static_cast<int>(y.dim(0)), static_cast<int>(x.dim(1)));
@@ -308,25 +321,42 @@ void CudaBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& lay
 }
 
 void CudaBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                    std::span<const KvSequence> sequences, const Tensor& out,
-                                    Mask mask) {
+                                    std::span<const KvSequence> sequences, const Tensor& out) {
   const Launcher launch = begin("softmax_attention");
-  const DeviceTable<DeviceKv> table = tables_.kv(sequences);
-  const SoftmaxCall call{.q = numbers(q),
-                         .tokens = static_cast<int>(q.dim(0)),
-                         .heads = static_cast<int>(q.dim(1)),
-                         .width = static_cast<int>(q.dim(2)),
-                         .scale = scale,
-                         .causal = mask == Mask::causal,
-                         .layout = layout,
-                         .sequences = table,
-                         .lowest_page = table.lowest_page,
-                         .out = numbers(out),
-                         .partial = scratch_at<float>(layout_.attention)};
-  const bool is_fast = call.causal && all_short(table, softmax_few_rows);
-  if (is_fast && softmax_few(launch, call)) return;
+  const SoftmaxCall call = softmax_call(q, scale, layout, sequences, out);
+  if (all_short(call.sequences, softmax_few_rows) && softmax_few(launch, call)) return;
   if (device_.hopper && softmax_hopper(launch, call)) return;
   softmax_any(launch, call);
+}
+
+void CudaBackend::bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                          float scale, const KvLayout& layout,
+                                          std::span<const KvSequence> sequences,
+                                          const Tensor& out) {
+  const Launcher launch = begin("bidirectional_attention");
+  SoftmaxCall call = softmax_call(q, scale, layout, sequences, out);
+  call.causal = false;
+  call.k = numbers(k);
+  call.v = numbers(v);
+  if (device_.hopper && softmax_hopper(launch, call)) return;
+  call.k = call.v = nullptr;
+  store_kv(k, v, layout, sequences);
+  softmax_any(launch, call);
+}
+
+SoftmaxCall CudaBackend::softmax_call(const Tensor& q, float scale, const KvLayout& layout,
+                                      std::span<const KvSequence> sequences, const Tensor& out) {
+  const DeviceTable<DeviceKv> table = tables_.kv(sequences);
+  return {.q = numbers(q),
+          .tokens = static_cast<int>(q.dim(0)),
+          .heads = static_cast<int>(q.dim(1)),
+          .width = static_cast<int>(q.dim(2)),
+          .scale = scale,
+          .layout = layout,
+          .sequences = table,
+          .lowest_page = table.lowest_page,
+          .out = numbers(out),
+          .partial = scratch_at<float>(layout_.attention)};
 }
 
 RoutingPlan CudaBackend::routing_plan() const {

@@ -165,6 +165,7 @@ void start_rows(const Launcher& launch, const LinearParameters& parameters, bool
 
 bool linear_hopper(const Launcher& launch, const LinearCall& call) {
   const int64_t number_bytes = call.out_f32 ? 4 : 2;
+  if (call.adds && (call.out_f32 || call.activation != Activation::none)) return false;
   if (!launch.device().hopper || call.inputs % 8 != 0 || call.x_stride % 8 != 0 ||
       !aligned_16(call.x) || !aligned_16(call.weight) || !aligned_16(call.out) ||
       call.outputs * number_bytes % 16 != 0 || call.out_stride * number_bytes % 16 != 0) {
@@ -191,6 +192,10 @@ bool linear_hopper(const Launcher& launch, const LinearCall& call) {
     return false;
   }
   const int used = std::min(clusters, shape.token_tiles * shape.output_pairs);
+  if (call.adds) {
+    start<gemm::PlainRows<Activation::none, true>>(launch, parameters, used);
+    return true;
+  }
   switch (call.activation) {
     case Activation::none:
       start_rows<Activation::none>(launch, parameters, call.out_f32, used);

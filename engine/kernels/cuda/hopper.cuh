@@ -144,6 +144,14 @@ __device__ __forceinline__ void store_2d(const void* map, uint32_t from, int x, 
       "r"(from), "r"(x), "r"(y)
       : "memory");
 }
+// bf16: adds to what is there, number by number, each sum rounded.
+__device__ __forceinline__ void add_2d(const void* map, uint32_t from, int x, int y) {
+  asm volatile(
+      "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.bulk_group [%0, {%2, %3}], [%1];" ::
+          "l"(map),
+      "r"(from), "r"(x), "r"(y)
+      : "memory");
+}
 __device__ __forceinline__ void store_commit() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }

@@ -10,7 +10,7 @@
 
 namespace minimax {
 
-// out[t, n] = f(x[t] . weight[n] + bias[n])
+// out[t, n] = f(x[t] . weight[n] + bias[n]), or that much more
 struct LinearCall {
   const bfloat16* x;  // [T, K], rows x_stride numbers apart
   int64_t x_stride;
@@ -22,6 +22,7 @@ struct LinearCall {
   const float* bias;       // [N], or nullptr: linear_hopper alone takes one
   void* out;               // [T, N] bf16, or f32 if out_f32; rows out_stride numbers apart
   bool out_f32;
+  bool adds = false;  // out += ...: linear_hopper alone does, bf16 without activation
   int64_t out_stride;
 };
 

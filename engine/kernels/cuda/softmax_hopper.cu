@@ -8,18 +8,22 @@
 
 namespace minimax {
 
-// What a kernel is made for: heads of D numbers, and what a row sees.
-template <int D, Mask seen>
+// Where keys and values lie, and with that what a row sees of its sequence: in pages those up to its own,
+// as rows of two matrices all.
+enum class Keys { paged, rows };
+
+// What a kernel is made for: heads of D numbers.
+template <int D, Keys place>
 struct SoftmaxPlan {
   static constexpr int width = D;
-  static constexpr Mask mask = seen;
+  static constexpr Keys keys = place;
   static constexpr int consumers = 2;
   static constexpr int slots = width == 64 ? 10 : 6;       // of the ring of blocks
   static constexpr int query_slots = width == 64 ? 2 : 1;  // tiles whose queries are there
   static constexpr int producer_registers = 56, consumer_registers = 224;
   // Where the last block has no more keys than this, no more are multiplied: a tile of a picture has 577
   // tokens, 65 of them in the last block. A multiple of 16, at most key_block.
-  static constexpr int narrow_block = width == 64 && mask == Mask::none ? 80 : 128;
+  static constexpr int narrow_block = width == 64 && keys == Keys::rows ? 80 : 128;
 };
 
 namespace {
@@ -64,6 +68,12 @@ constexpr int threads = 128 * (1 + Plan::consumers);
 constexpr uint64_t window_rows = 1ull << 31;
 constexpr uint64_t window_count = 1024;
 
+struct HopperMaps {
+  CUtensorMap queries;
+  CUtensorMap keys;    // paged: all memory from the lowest page on
+  CUtensorMap values;  // if not paged
+};
+
 struct HopperRows {
   bfloat16* out;
   int heads, group;  // H, H / G
@@ -102,7 +112,7 @@ class Tiles {
     blocks_.find(number / rows_.kv.heads, found);
     const int rows_left = found.sequence.row_count - found.first;
     const int end =
-        found.first + (Plan::mask == Mask::causal ? min(blocks_.tokens, rows_left) : rows_left);
+        found.first + (Plan::keys == Keys::paged ? min(blocks_.tokens, rows_left) : rows_left);
     const int last_token = static_cast<int>(found.sequence.position) + end - 1;
     tile = {found.sequence, number % rows_.kv.heads, found.first, last_token / key_block + 1};
     return true;
@@ -138,9 +148,8 @@ __device__ __forceinline__ uint32_t at(const void* pointer) {
 template <typename Plan>
 class Producer {
  public:
-  __device__ Producer(const HopperRows& rows, Shared<Plan>& shared, const CUtensorMap& queries,
-                      const CUtensorMap& memory)
-      : rows_(rows), shared_(shared), query_map_(&queries), memory_map_(&memory) {}
+  __device__ Producer(const HopperRows& rows, Shared<Plan>& shared, const HopperMaps& maps)
+      : rows_(rows), shared_(shared), maps_(maps) {}
 
   __device__ void run() {
     const bool starts = threadIdx.x % 32 == 0;
@@ -148,13 +157,13 @@ class Producer {
     Tile tile;
     while (tiles.next(tile)) {
       if (starts) {
-        load(tile, tile.blocks - 1, 0);
+        load(tile, tile.blocks - 1, Plane::keys);
         load_queries(tile);
         for (int block = tile.blocks - 2; block >= 0; --block) {
-          load(tile, block, 0);
-          load(tile, block + 1, rows_.kv.plane_bytes);
+          load(tile, block, Plane::keys);
+          load(tile, block + 1, Plane::values);
         }
-        load(tile, 0, rows_.kv.plane_bytes);
+        load(tile, 0, Plane::values);
       }
       __syncwarp();
     }
@@ -166,20 +175,35 @@ class Producer {
   static constexpr uint64_t window_bytes = window_rows * row_bytes;
   static constexpr int parts = Shared<Plan>::parts;
 
-  __device__ void load(const Tile& tile, int block, size_t plane_offset) {
+  enum class Plane { keys, values };
+  // What a box of 64 columns of a block is copied by.
+  struct From {
+    const CUtensorMap* map;
+    int y, z;
+  };
+  // Rows behind the last one of a sequence are the next one's, or zeros.
+  __device__ From from(const Tile& tile, int block, Plane plane) const {
+    if constexpr (Plan::keys == Keys::rows) {
+      const CUtensorMap* const map = plane == Plane::keys ? &maps_.keys : &maps_.values;
+      return {map, tile.head, tile.sequence.first_row + block * key_block};
+    }
+    const std::byte* const address =
+        rows_.kv.key(tile.sequence.pages, tile.head, static_cast<uint32_t>(block * key_block), 2) +
+        (plane == Plane::keys ? 0 : rows_.kv.plane_bytes);
+    const auto place = static_cast<uint64_t>(address - rows_.lowest_page);
+    return {&maps_.keys, static_cast<int>(place % window_bytes / row_bytes),
+            static_cast<int>(place / window_bytes)};
+  }
+
+  __device__ void load(const Tile& tile, int block, Plane plane) {
     const uint32_t full = at(&shared_.full[cursor_.slot]);
     const uint32_t to = at(shared_.ring[cursor_.slot]);
-    const std::byte* const from =
-        rows_.kv.key(tile.sequence.pages, tile.head, static_cast<uint32_t>(block * key_block), 2) +
-        plane_offset;
-    const auto place = static_cast<uint64_t>(from - rows_.lowest_page);
-    const int window = static_cast<int>(place / window_bytes);
-    const int row = static_cast<int>(place % window_bytes / row_bytes);
+    const From box = from(tile, block, plane);
     hopper::barrier_wait(at(&shared_.empty[cursor_.slot]), cursor_.phase ^ 1);
     hopper::barrier_expect(full, parts * block_part_bytes);
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
-      hopper::load_3d(to + part * block_part_bytes, memory_map_, full, part * line, row, window);
+      hopper::load_3d(to + part * block_part_bytes, box.map, full, part * line, box.y, box.z);
     }
     cursor_.advance();
   }
@@ -199,7 +223,7 @@ class Producer {
           full, static_cast<uint32_t>(parts * rows_.half_tokens * rows_.group) * line * 2);
 #pragma unroll
       for (int part = 0; part < parts; ++part) {
-        hopper::load_3d(to + part * query_part_bytes, query_map_, full, part * line, head, row);
+        hopper::load_3d(to + part * query_part_bytes, &maps_.queries, full, part * line, head, row);
       }
     }
     query_cursor_.advance();
@@ -216,8 +240,7 @@ class Producer {
 
   const HopperRows& rows_;
   Shared<Plan>& shared_;
-  const CUtensorMap* query_map_;
-  const CUtensorMap* memory_map_;
+  const HopperMaps& maps_;
   Cursor<Plan::slots> cursor_;
   Cursor<Plan::query_slots> query_cursor_;
 };
@@ -282,13 +305,13 @@ class Consumer {
     const int last_row = tile.sequence.row_count - 1;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int row = Plan::mask == Mask::causal ? min(query(tile, half).row, last_row) : last_row;
+      const int row = Plan::keys == Keys::paged ? min(query(tile, half).row, last_row) : last_row;
       limit_[half] = position + row + 1;
       top_[half] = -INFINITY;
       total_[half] = 0;
     }
     const int first_row = min(tile.first + number_ * rows_.half_tokens, last_row);
-    seen_blocks_ = (position + (Plan::mask == Mask::causal ? first_row : last_row) + 1) / key_block;
+    seen_blocks_ = (position + (Plan::keys == Keys::paged ? first_row : last_row) + 1) / key_block;
 #pragma unroll
     for (float& sum : sums_) sum = 0;
   }
@@ -378,8 +401,9 @@ class Consumer {
     }
   }
 
-  // Nobody has written values behind the last token of a sequence: their weight is 0, but 0 times
-  // whatever lies there need not be. All consumers write the zeros they rely on.
+  // Nobody has written values behind the last token of a page: their weight is 0, but 0 times whatever lies
+  // there need not be. All consumers write the zeros they rely on. Behind rows of a matrix are the next
+  // sequence's, or zeros.
   template <int keys_count>
   __device__ void clear_behind(const Tile& tile, const RingCursor& values) {
     const int left = keys_left(tile);
@@ -461,7 +485,7 @@ class Consumer {
     weigh<Sight::limited, last_count>(block);
     RingCursor values = cursor_;
     if (tile.blocks > 1) values.advance();
-    clear_behind<last_count>(tile, values);
+    if (Plan::keys == Keys::paged) clear_behind<last_count>(tile, values);
 
     summing_ = false;
     if constexpr (last_count < key_block) {
@@ -469,7 +493,7 @@ class Consumer {
       step<Sight::full, last_count>(--block);
     }
     --block;
-    if constexpr (Plan::mask == Mask::causal) {
+    if constexpr (Plan::keys == Keys::paged) {
       for (; block >= seen_blocks_; --block) step<Sight::limited>(block);
     }
     for (; block >= 0; --block) step<Sight::full>(block);
@@ -507,8 +531,7 @@ class Consumer {
 template <typename Plan>
 __global__ void __launch_bounds__(threads<Plan>, 1)
     softmax_hopper_kernel(const __grid_constant__ HopperRows rows,
-                          const __grid_constant__ CUtensorMap queries,
-                          const __grid_constant__ CUtensorMap memory) {
+                          const __grid_constant__ HopperMaps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   const uintptr_t start = reinterpret_cast<uintptr_t>(shared_memory);
@@ -528,8 +551,9 @@ __global__ void __launch_bounds__(threads<Plan>, 1)
       }
     }
     hopper::fence_barrier_init();
-    hopper::prefetch_map(&queries);
-    hopper::prefetch_map(&memory);
+    hopper::prefetch_map(&maps.queries);
+    hopper::prefetch_map(&maps.keys);
+    if (Plan::keys == Keys::rows) hopper::prefetch_map(&maps.values);
   }
   __syncthreads();
   wait_for_inputs();
@@ -538,7 +562,7 @@ __global__ void __launch_bounds__(threads<Plan>, 1)
   const int warpgroup = static_cast<int>(threadIdx.x) / 128;
   if (warpgroup == 0) {
     hopper::give_registers<Plan::producer_registers>();
-    if (threadIdx.x < 32) Producer<Plan>(rows, shared, queries, memory).run();
+    if (threadIdx.x < 32) Producer<Plan>(rows, shared, maps).run();
   } else {
     hopper::take_registers<Plan::consumer_registers>();
     Consumer<Plan>(rows, shared, warpgroup - 1).run();
@@ -572,47 +596,70 @@ bool encode_memory(const SoftmaxCall& call, CUtensorMap* map) {
   return encode_tiled(tensor, map);
 }
 
+// [T, G, D]; a box is 64 columns of a block.
+bool encode_rows(const SoftmaxCall& call, const bfloat16* data, CUtensorMap* map) {
+  const uint64_t row_bytes = 2 * static_cast<uint64_t>(call.width);
+  const auto heads = static_cast<uint64_t>(call.layout.kv_head_count);
+  TiledTensor tensor{};
+  tensor.data = data;
+  tensor.rank = 3;
+  tensor.sizes = {static_cast<uint64_t>(call.width), heads, static_cast<uint64_t>(call.tokens)};
+  tensor.stride_bytes = {row_bytes, heads * row_bytes};
+  tensor.box = {line, 1, key_block};
+  return encode_tiled(tensor, map);
+}
+
+bool encode_keys(const SoftmaxCall& call, HopperMaps& maps) {
+  if (call.k == nullptr) return encode_memory(call, &maps.keys);
+  return encode_rows(call, call.k, &maps.keys) && encode_rows(call, call.v, &maps.values);
+}
+
 template <typename Plan>
 bool start(const Launcher& launch, const SoftmaxCall& call) {
   const int group = call.heads / static_cast<int>(call.layout.kv_head_count);
   const int half_tokens = half_queries / group;
-  CUtensorMap queries, memory;
-  if (!encode_queries(call, group, half_tokens, &queries) || !encode_memory(call, &memory)) {
+  HopperMaps maps{};
+  if (!encode_queries(call, group, half_tokens, &maps.queries) || !encode_keys(call, maps)) {
     return false;
   }
   const HopperRows rows{call.out,
                         call.heads,
                         group,
                         half_tokens,
-                        softmax_short_sequences(launch, call),
+                        Plan::keys == Keys::paged ? softmax_short_sequences(launch, call) : 0,
                         call.scale * 1.44269504f,
                         call.lowest_page,
                         PagedKv::of(call.layout, call.sequences)};
   launch.allow_shared(softmax_hopper_kernel<Plan>, shared_bytes<Plan>);
   launch(softmax_hopper_kernel<Plan>, static_cast<unsigned>(launch.device().multiprocessors),
-         threads<Plan>, shared_bytes<Plan>, rows, queries, memory);
+         threads<Plan>, shared_bytes<Plan>, rows, maps);
   return true;
+}
+
+bool keys_suit(const SoftmaxCall& call) {
+  if (call.k != nullptr) return true;
+  const size_t row_bytes = 2 * static_cast<size_t>(call.width);
+  return call.causal && call.layout.dtype == DType::bf16 &&
+         call.layout.page_tokens % key_block == 0 && call.layout.layer_offset % row_bytes == 0 &&
+         call.lowest_page != nullptr &&
+         reinterpret_cast<uintptr_t>(call.lowest_page) % row_bytes == 0;
 }
 
 }  // namespace
 
 bool softmax_hopper(const Launcher& launch, const SoftmaxCall& call) {
   const int group = call.heads / static_cast<int>(call.layout.kv_head_count);
-  const size_t row_bytes = 2 * static_cast<size_t>(call.width);
-  if (!launch.device().hopper || (call.width != 64 && call.width != 128) ||
-      call.layout.dtype != DType::bf16 || group > half_queries ||
-      call.layout.page_tokens % key_block != 0 || call.layout.layer_offset % row_bytes != 0 ||
-      !(call.scale > 0) || call.lowest_page == nullptr ||
-      reinterpret_cast<uintptr_t>(call.lowest_page) % row_bytes != 0) {
+  if (!launch.device().hopper || (call.width != 64 && call.width != 128) || group > half_queries ||
+      !(call.scale > 0) || !keys_suit(call)) {
     return false;
   }
   if (call.tokens == 0) return true;
   if (call.width == 64) {
-    return call.causal ? start<SoftmaxPlan<64, Mask::causal>>(launch, call)
-                       : start<SoftmaxPlan<64, Mask::none>>(launch, call);
+    return call.k == nullptr ? start<SoftmaxPlan<64, Keys::paged>>(launch, call)
+                             : start<SoftmaxPlan<64, Keys::rows>>(launch, call);
   }
-  return call.causal ? start<SoftmaxPlan<128, Mask::causal>>(launch, call)
-                     : start<SoftmaxPlan<128, Mask::none>>(launch, call);
+  return call.k == nullptr ? start<SoftmaxPlan<128, Keys::paged>>(launch, call)
+                           : start<SoftmaxPlan<128, Keys::rows>>(launch, call);
 }
 
 }  // namespace minimax

@@ -124,6 +124,15 @@ void PlainBackend::biased_linear(const Tensor& x, const Weight& weight, const Te
   }
 }
 
+void PlainBackend::add_biased_linear(const Tensor& x, const Weight& weight, const Tensor& bias,
+                                     const Tensor&, const Tensor& out) {
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    for (int64_t n = 0; n < weight.output_width(); ++n) {
+      out.row<float>(t)[n] += bias.data<float>()[n] + dot(x.row<float>(t), weight.values, n);
+    }
+  }
+}
+
 void PlainBackend::add(const Tensor& x, const Tensor& y, const Tensor& out) {
   for (int64_t t = 0; t < x.dim(0); ++t) {
     const float* more = y.row<float>(t % y.dim(0));
@@ -267,9 +276,12 @@ void PlainBackend::store_kv(const Tensor& k, const Tensor& v, const KvLayout& la
   }
 }
 
-void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
-                                     std::span<const KvSequence> sequences, const Tensor& out,
-                                     Mask mask) {
+namespace {
+
+// seen(sequence, token): how many tokens of its sequence a token sees.
+template <typename Seen>
+void attend(const Tensor& q, float scale, const KvLayout& layout,
+            std::span<const KvSequence> sequences, const Tensor& out, const Seen& seen) {
   const int64_t width = layout.head_dim, group = q.dim(1) / layout.kv_head_count;
   const auto stored = [&](const KvSequence& sequence, size_t plane, int64_t g, int64_t token) {
     const std::byte* base = sequence.pages[static_cast<size_t>(token / layout.page_tokens)] +
@@ -283,8 +295,7 @@ void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayou
       const int64_t token = sequence.span.position + i, row = sequence.span.first_row + i;
       for (int64_t h = 0; h < q.dim(1); ++h) {
         const float* query = q.row<float>(row) + h * q.stride(1);
-        const int64_t end =
-            mask == Mask::causal ? token + 1 : sequence.span.position + sequence.span.row_count;
+        const int64_t end = seen(sequence, token);
         scores.assign(static_cast<size_t>(end), 0);
         for (int64_t j = 0; j < end; ++j) {
           const Tensor key = stored(sequence, 0, h / group, j);
@@ -305,6 +316,23 @@ void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayou
       }
     }
   }
+}
+
+}  // namespace
+
+void PlainBackend::softmax_attention(const Tensor& q, float scale, const KvLayout& layout,
+                                     std::span<const KvSequence> sequences, const Tensor& out) {
+  attend(q, scale, layout, sequences, out,
+         [](const KvSequence&, int64_t token) { return token + 1; });
+}
+
+void PlainBackend::bidirectional_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                           float scale, const KvLayout& layout,
+                                           std::span<const KvSequence> sequences,
+                                           const Tensor& out) {
+  store_kv(k, v, layout, sequences);
+  attend(q, scale, layout, sequences, out,
+         [](const KvSequence& sequence, int64_t) { return sequence.span.row_count; });
 }
 
 void PlainBackend::route(const Tensor& x, const Tensor& weight, RouterPrecision precision,
