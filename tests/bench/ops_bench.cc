@@ -659,7 +659,7 @@ class Bench {
     const Shape matrix{options_.small ? 1024 : 9216, options_.small ? 1024 : 6144};
     Nowhere nowhere;
     for (const DType dtype : {DType::bf16, DType::f32}) {
-      const CheckpointFile file(dtype, matrix, dtype == DType::bf16 ? 24 : 4);
+      const CheckpointFile file(dtype, matrix, dtype == DType::bf16 ? 48 : 4);
       const std::string as = dtype == DType::bf16 ? "" : " f32 as bf16";
       load_row("read" + as, file, nowhere);
       load_row("load" + as, file, memory_);
