@@ -53,7 +53,6 @@ struct Shared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-constexpr int group_warps = group_threads / 32;
 constexpr uint32_t key_box = 2, value_box = 4;
 
 __device__ __forceinline__ uint32_t box_offset(int row, int piece) {
@@ -163,7 +162,6 @@ __device__ __forceinline__ void produce(const Work& work,
                                         const Shared<stages, state_buffers>& shared,
                                         const CUtensorMap& map) {
   const bool is_first = threadIdx.x % group_threads == 0;
-  const bool is_leader = threadIdx.x % 32 == 0;
   const int64_t rows_end = work.sequence.first_row + work.sequence.row_count;
   Ring<stages> ring;
   bool log_is_read = false;
@@ -189,13 +187,12 @@ __device__ __forceinline__ void produce(const Work& work,
         }
         hopper::load_2d(stage + value_box * box_bytes, &map, full,
                         x + 2 * width + work.first_column, y);
-      } else if (is_leader) {
+      } else {
         hopper::barrier_arrive(full);
       }
     } else {
       copy_chunk(work, first, static_cast<int>(last - first), stage);
-      __syncwarp();
-      if (is_leader) hopper::barrier_arrive(full);
+      hopper::barrier_arrive(full);
     }
     __syncwarp();
     ring.advance();
@@ -254,8 +251,7 @@ __device__ __forceinline__ void keep_state(const Work& work,
                              pack_bf16(state[4 * g + 6], state[4 * g + 7]));
       }
       hopper::fence_async();
-      __syncwarp();
-      if (lane == 0) hopper::barrier_arrive(shared.state_full(buffers.index));
+      hopper::barrier_arrive(shared.state_full(buffers.index));
       buffers.advance();
     }
 
@@ -293,13 +289,12 @@ __device__ __forceinline__ void keep_state(const Work& work,
       hopper::products_commit();
       hopper::products_wait<0>();
       hopper::pin(sums);
-      __syncwarp();
-      if (lane == 0) hopper::barrier_arrive(shared.empty(ring.index));
+      hopper::barrier_arrive(shared.empty(ring.index));
       const float decay = count < chunk_tokens ? lightning_decay(work.slope, count) : whole_decay;
 #pragma unroll
       for (int i = 0; i < 64; ++i) state[i] = decay * state[i] + sums[i];
     } else {
-      if (lane == 0) hopper::barrier_arrive(shared.empty(ring.index));
+      hopper::barrier_arrive(shared.empty(ring.index));
     }
     ring.advance();
 
@@ -341,7 +336,7 @@ __device__ __forceinline__ void compute_outputs(const Work& work,
     const int count = static_cast<int>(last - first);
     hopper::barrier_wait(shared.full(ring.index), ring.parity);
     if (first < work.sequence.position) {
-      if (lane == 0) hopper::barrier_arrive(shared.empty(ring.index));
+      hopper::barrier_arrive(shared.empty(ring.index));
       ring.advance();
       continue;
     }
@@ -384,8 +379,7 @@ __device__ __forceinline__ void compute_outputs(const Work& work,
     // sums = decayed sums + weights v
     hopper::products_wait<0>();
     hopper::pin(sums);
-    __syncwarp();
-    if (lane == 0) hopper::barrier_arrive(shared.state_empty(buffers.index));
+    hopper::barrier_arrive(shared.state_empty(buffers.index));
     buffers.advance();
 #pragma unroll
     for (int i = 0; i < 32; ++i) sums[i] *= state_weights[i / 2 % 2];
@@ -398,8 +392,7 @@ __device__ __forceinline__ void compute_outputs(const Work& work,
     hopper::products_commit();
     hopper::products_wait<0>();
     hopper::pin(sums);
-    __syncwarp();
-    if (lane == 0) hopper::barrier_arrive(shared.empty(ring.index));
+    hopper::barrier_arrive(shared.empty(ring.index));
     ring.advance();
 
     // Out through shared memory, so that 8 threads write 128 bytes of a row.
@@ -437,14 +430,15 @@ __global__ void MINIMAX_CLUSTER(width / columns) __launch_bounds__(threads, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) unsigned char bytes[];
   const Shared<stages, state_buffers> shared{bytes, shared_address(bytes)};
+  // Every thread arrives for itself: that orders what it has read and written.
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < stages; ++stage) {
-      hopper::barrier_init(shared.full(stage), group_warps);
-      hopper::barrier_init(shared.empty(stage), 2 * group_warps);
+      hopper::barrier_init(shared.full(stage), group_threads);
+      hopper::barrier_init(shared.empty(stage), 2 * group_threads);
     }
     for (int buffer = 0; buffer < state_buffers; ++buffer) {
-      hopper::barrier_init(shared.state_full(buffer), group_warps);
-      hopper::barrier_init(shared.state_empty(buffer), group_warps);
+      hopper::barrier_init(shared.state_full(buffer), group_threads);
+      hopper::barrier_init(shared.state_empty(buffer), group_threads);
     }
     hopper::fence_barrier_init();
   }

@@ -459,9 +459,7 @@ class Consumer {
   // The values of the first block.
   template <int values_count>
   __device__ __forceinline__ void last_sums() {
-    if (threadIdx.x % 32 == 0) {
-      hopper::barrier_arrive(at(&shared_.query_empty[query_cursor_.slot][number_]));
-    }
+    hopper::barrier_arrive(at(&shared_.query_empty[query_cursor_.slot][number_]));
     finish_sums<values_count>();
     wait_full(cursor_);
     start_sums<values_count>(cursor_);
@@ -538,7 +536,8 @@ __global__ void __launch_bounds__(threads<Plan>, 1)
   Shared<Plan>& shared =
       *reinterpret_cast<Shared<Plan>*>(shared_memory + (1024 - start % 1024) % 1024);
 
-  // Barriers: a full slot is one thread's promise and the bytes; an empty one, every consumer warp.
+  // Barriers: a full slot is one thread's promise and the bytes; an empty one, every consumer warp, which read
+  // it by wgmma. What is with the queries each thread reads, and gives back, for itself.
   if (threadIdx.x == 0) {
     for (int slot = 0; slot < Plan::slots; ++slot) {
       hopper::barrier_init(at(&shared.full[slot]), 1);
@@ -547,7 +546,7 @@ __global__ void __launch_bounds__(threads<Plan>, 1)
     for (int slot = 0; slot < Plan::query_slots; ++slot) {
       for (int consumer = 0; consumer < Plan::consumers; ++consumer) {
         hopper::barrier_init(at(&shared.query_full[slot][consumer]), 1);
-        hopper::barrier_init(at(&shared.query_empty[slot][consumer]), 4);
+        hopper::barrier_init(at(&shared.query_empty[slot][consumer]), 128);
       }
     }
     hopper::fence_barrier_init();
