@@ -50,14 +50,27 @@ struct ExpertParameters {
 // The rows of an expert in the order of the plan.
 struct ExpertRows {
   int expert, first, count;
+
+  __device__ int token_tiles() const { return (count + most_tokens - 1) / most_tokens; }
 };
 
-// The tiles of all experts, those with most rows first: what is left for the end is small. Of one expert
-// all tiles of tokens come before the next outputs, so that its weights are read from device memory once.
+// In shared memory.
+struct SortedExperts {
+  ExpertRows rows[most_experts];  // most rows first
+  int token_tiles;                // of all
+  bool differ;                    // the first has more than twice the mean
+};
+
+// The tiles of all experts. Of one expert all tiles of tokens come before the next outputs, so that its
+// weights are read from device memory once. Experts with many rows are limited by the tensor cores, those with
+// few by memory: where they differ much, half of the clusters begin with the former and half with the latter,
+// and each takes them by turns, until they meet.
 struct ExpertTiles {
   const ExpertParameters& parameters;
-  const ExpertRows* experts;  // in shared memory, most rows first
-  int place = 0, expert_tile = 0;
+  const SortedExperts& experts;
+  // The expert that the last tile from either end was of, and the tiles beyond it.
+  int first_place = 0, first_tile = 0;
+  int last_place = parameters.call.experts.count - 1, last_tile = 0;
 
   static constexpr bool weights_are_known = false;
   static constexpr int step_tokens = token_step;
@@ -72,25 +85,50 @@ struct ExpertTiles {
   }
   // tile.output counts in tiles of a block.
   __device__ bool find(int index, Tile& tile) {
-    for (; place < parameters.call.experts.count; ++place) {
-      const ExpertRows& rows = experts[place];
-      const int token_tiles = (rows.count + most_tokens - 1) / most_tokens;
-      const int tiles = token_tiles * parameters.output_pairs;
-      if (index >= expert_tile + tiles) {
-        expert_tile += tiles;
-        continue;
-      }
-      const int token_tile = (index - expert_tile) % token_tiles;
-      const int share = (rows.count + token_tiles - 1) / token_tiles;
-      tile.expert = rows.expert;
-      tile.alone = token_tiles == 1;
-      tile.output = (index - expert_tile) / token_tiles * 2 + static_cast<int>(cluster_rank());
-      tile.tokens = (share + token_step - 1) / token_step * token_step;
-      tile.token = rows.first + token_tile * share;
-      tile.valid = min(share, rows.count - token_tile * share);
+    if (index >= experts.token_tiles * parameters.output_pairs) return false;
+    if (!experts.differ) {
+      find_from_first(index, tile);
       return true;
     }
-    return false;
+    const int clusters = static_cast<int>(gridDim.x) / 2;
+    const int round = index / clusters, cluster = index % clusters;
+    const bool from_first = (round + cluster) % 2 == 0;
+    // Of two rounds every cluster has one tile from either end; in the first of them, the even ones
+    // from the first.
+    const int from_this_end = round / 2 * clusters + cluster / 2 +
+                              (round % 2 == 0 ? 0 : (clusters + (from_first ? 1 : 0)) / 2);
+    if (from_first) {
+      find_from_first(from_this_end, tile);
+    } else {
+      find_from_last(from_this_end, tile);
+    }
+    return true;
+  }
+
+  __device__ int tiles_of(int place) const {
+    return experts.rows[place].token_tiles() * parameters.output_pairs;
+  }
+  __device__ void find_from_first(int number, Tile& tile) {
+    for (; number >= first_tile + tiles_of(first_place); ++first_place) {
+      first_tile += tiles_of(first_place);
+    }
+    set(experts.rows[first_place], number - first_tile, tile);
+  }
+  __device__ void find_from_last(int number, Tile& tile) {
+    for (; number >= last_tile + tiles_of(last_place); --last_place) {
+      last_tile += tiles_of(last_place);
+    }
+    set(experts.rows[last_place], last_tile + tiles_of(last_place) - 1 - number, tile);
+  }
+  __device__ void set(const ExpertRows& rows, int number, Tile& tile) const {
+    const int token_tiles = rows.token_tiles(), token_tile = number % token_tiles;
+    const int share = (rows.count + token_tiles - 1) / token_tiles;
+    tile.expert = rows.expert;
+    tile.alone = token_tiles == 1;
+    tile.output = number / token_tiles * 2 + static_cast<int>(cluster_rank());
+    tile.tokens = (share + token_step - 1) / token_step * token_step;
+    tile.token = rows.first + token_tile * share;
+    tile.valid = min(share, rows.count - token_tile * share);
   }
 };
 
@@ -138,8 +176,8 @@ struct DownWork : ExpertTiles {
   }
 };
 
-// By all threads; a barrier follows.
-__device__ inline void sort_experts(const MoeCall& call, ExpertRows* sorted) {
+// By all threads; `sorted` has no tiles yet; a barrier follows.
+__device__ inline void sort_experts(const MoeCall& call, SortedExperts& sorted) {
   const int32_t* starts = call.plan.starts;
   for (int x = static_cast<int>(threadIdx.x); x < call.experts.count; x += block_threads) {
     const int count = starts[x + 1] - starts[x];
@@ -148,7 +186,9 @@ __device__ inline void sort_experts(const MoeCall& call, ExpertRows* sorted) {
       const int rows = starts[other + 1] - starts[other];
       before += rows > count || (rows == count && other < x);
     }
-    sorted[before] = {x, starts[x], count};
+    sorted.rows[before] = {x, starts[x], count};
+    if (before == 0) sorted.differ = count * call.experts.count > 2 * starts[call.experts.count];
+    atomicAdd(&sorted.token_tiles, sorted.rows[before].token_tiles());
   }
 }
 
@@ -157,12 +197,14 @@ __global__ void MINIMAX_CLUSTER_OF_TWO __launch_bounds__(block_threads, 1)
     multiply_experts(const __grid_constant__ ExpertParameters parameters) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(16) unsigned char shared[];
-  __shared__ ExpertRows experts[most_experts];
+  __shared__ SortedExperts experts;
   const Ring ring(parameters.ring, shared);
+  if (threadIdx.x == 0) experts.token_tiles = 0;
+  __syncthreads();
   wait_for_inputs();
   sort_experts(parameters.call, experts);
   ring.open();
-  Work work{{parameters, experts}};
+  Work work{{.parameters = parameters, .experts = experts}};
   run(work, ring);
 #endif
 }
