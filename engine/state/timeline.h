@@ -27,8 +27,9 @@ struct TimelineShape {
 
 // Lightning states and logs of all layers, owned together by timelines that have not gone on since.
 struct LightningMemory {
-  Buffer states;  // [layers, H, D, D]
-  Buffer logs;    // [layers, H, 2, R, D]
+  Buffer states;           // [layers, H, D, D]
+  Buffer logs;             // [layers, H, 2, R, D]
+  bool has_folds = false;  // whoever is empty must zero the states first
 };
 
 // A timeline as it was at some moment; takes no memory of states and pages of its own until somebody
