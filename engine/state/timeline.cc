@@ -38,24 +38,24 @@ Timeline::Timeline(const TimelineMark& mark, Memory& memory)
   pages_.share(mark.pages, position());
 }
 
-std::shared_ptr<LightningMemory> Timeline::new_lightning() const {
+LightningShare Timeline::new_lightning() const {
   const auto layers = static_cast<size_t>(shape_.lightning_layer_count);
   auto fresh = std::make_shared<LightningMemory>();
   fresh->states = Buffer(*memory_, layers * state_size(shape_));
   fresh->logs = Buffer(*memory_, layers * log_size(shape_));
-  return fresh;
+  return LightningShare(std::move(fresh));
 }
 
 // States before the first fold are zero, whatever those hold that they were shared with.
 void Timeline::own_lightning() {
-  if (lightning_.use_count() > 1) {
-    std::shared_ptr<LightningMemory> own = new_lightning();
+  if (!lightning_.is_last_owner()) {
+    const LightningShare own = new_lightning();
     if (committed_ > 0) {
       memory_->copy(own->states.data(), lightning_->states.data(), own->states.size_bytes());
     }
     memory_->copy(own->logs.data(), lightning_->logs.data(), own->logs.size_bytes());
     own->has_folds = true;
-    lightning_ = std::move(own);
+    lightning_ = own;
   }
   if (committed_ > 0 || !lightning_->has_folds) return;
   memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
