@@ -89,7 +89,7 @@ void FileSource::read(std::span<std::byte> to) {
 
 FileSink::FileSink(const std::filesystem::path& path)
     : path_(behind_links(path)), folder_(path_.parent_path()) {
-  require(path_.has_filename(), path.string(), " names no file");
+  require(path_.has_filename(), "path \"", path.string(), "\" names no file");
   if (folder_.empty()) folder_ = ".";
   require_replaceable(path_);
   remove_abandoned(folder_, path_);

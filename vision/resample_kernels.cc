@@ -112,15 +112,15 @@ void weigh_rows(const uint8_t* rows, size_t stride, const int32_t* weights, int6
 
 // Transposes 16 x 16 bytes: four times over, the first and the second half are shuffled like cards.
 void transpose(Block (&block)[16]) {
-  const Block low{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-  const Block high = low + 8;
 #pragma GCC unroll 4
   for (int round = 0; round < 4; ++round) {
     Block shuffled[16];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
-      shuffled[2 * i] = __builtin_shuffle(block[i], block[i + 8], low);
-      shuffled[2 * i + 1] = __builtin_shuffle(block[i], block[i + 8], high);
+      shuffled[2 * i] = __builtin_shufflevector(block[i], block[i + 8], 0, 16, 1, 17, 2, 18, 3, 19,
+                                                4, 20, 5, 21, 6, 22, 7, 23);
+      shuffled[2 * i + 1] = __builtin_shufflevector(block[i], block[i + 8], 8, 24, 9, 25, 10, 26,
+                                                    11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) block[i] = shuffled[i];

@@ -38,25 +38,28 @@ Timeline::Timeline(const TimelineMark& mark, Memory& memory)
   pages_.share(mark.pages, position());
 }
 
-std::shared_ptr<LightningMemory> Timeline::new_lightning() const {
+LightningShare Timeline::new_lightning() const {
   const auto layers = static_cast<size_t>(shape_.lightning_layer_count);
   auto fresh = std::make_shared<LightningMemory>();
   fresh->states = Buffer(*memory_, layers * state_size(shape_));
   fresh->logs = Buffer(*memory_, layers * log_size(shape_));
-  return fresh;
+  return LightningShare(std::move(fresh));
 }
 
-// Nothing is copied of an empty timeline: its states are zero.
+// States before the first fold are zero, whatever those hold that they were shared with.
 void Timeline::own_lightning() {
-  if (lightning_.use_count() == 1) return;
-  const std::shared_ptr<LightningMemory> own = new_lightning();
-  if (committed_ == 0) {
-    memory_->zero(own->states.data(), own->states.size_bytes());
-  } else {
-    memory_->copy(own->states.data(), lightning_->states.data(), own->states.size_bytes());
+  if (!lightning_.is_last_owner()) {
+    const LightningShare own = new_lightning();
+    if (committed_ > 0) {
+      memory_->copy(own->states.data(), lightning_->states.data(), own->states.size_bytes());
+    }
+    memory_->copy(own->logs.data(), lightning_->logs.data(), own->logs.size_bytes());
+    own->has_folds = true;
+    lightning_ = own;
   }
-  memory_->copy(own->logs.data(), lightning_->logs.data(), own->logs.size_bytes());
-  lightning_ = own;
+  if (committed_ > 0 || !lightning_->has_folds) return;
+  memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
+  lightning_->has_folds = false;
 }
 
 std::unique_ptr<TimelineMark> Timeline::mark() const {
@@ -97,6 +100,7 @@ void Timeline::reserve(int64_t count) {
 
 void Timeline::advance(std::span<const int32_t> tokens) noexcept {
   committed_ = committed_after(static_cast<int64_t>(tokens.size()));
+  lightning_->has_folds = committed_ > 0;
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
 
@@ -113,15 +117,14 @@ void Timeline::restore(std::vector<int32_t> tokens, int64_t committed) noexcept 
   assert(static_cast<int64_t>(pages_.pages().size()) * pages_.page_tokens() >= position);
   tokens_ = std::move(tokens);
   committed_ = committed;
+  lightning_->has_folds = committed > 0;
 }
 
+// reserve() sees to it that states begin at zero again.
 void Timeline::reset() noexcept {
   tokens_.clear();
   committed_ = 0;
   pages_.clear();
-  // Shared states stay as they are: reserve() takes others, which begin at zero.
-  if (lightning_.use_count() > 1) return;
-  memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
 }
 
 Tensor Timeline::state(int64_t i) const {

@@ -3,6 +3,7 @@
 // the lightning layers with the log of the last tokens beside them. The only thing that changes.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -25,10 +26,34 @@ struct TimelineShape {
   DType log_type;         // type of activations
 };
 
-// Lightning states and logs of all layers, owned together by timelines that have not gone on since.
+// Lightning states and logs of all layers.
 struct LightningMemory {
-  Buffer states;  // [layers, H, D, D]
-  Buffer logs;    // [layers, H, 2, R, D]
+  Buffer states;           // [layers, H, D, D]
+  Buffer logs;             // [layers, H, 2, R, D]
+  bool has_folds = false;  // whoever is empty must zero the states first
+  std::atomic<int64_t> owner_count{0};
+};
+
+// One of the owners of lightning memory, which timelines have together that have not gone on since. The
+// last one left may write: whatever others did with it has happened then, which shared_ptr's use_count()
+// does not promise.
+class LightningShare {
+ public:
+  explicit LightningShare(std::shared_ptr<LightningMemory> memory) : memory_(std::move(memory)) {
+    memory_->owner_count.fetch_add(1, std::memory_order_relaxed);
+  }
+  LightningShare(const LightningShare& other) : LightningShare(other.memory_) {}
+  LightningShare& operator=(LightningShare other) noexcept {
+    memory_.swap(other.memory_);
+    return *this;
+  }
+  ~LightningShare() { memory_->owner_count.fetch_sub(1, std::memory_order_release); }
+
+  bool is_last_owner() const { return memory_->owner_count.load(std::memory_order_acquire) == 1; }
+  LightningMemory* operator->() const { return memory_.get(); }
+
+ private:
+  std::shared_ptr<LightningMemory> memory_;  // never empty; freed by its last owner, on any thread
 };
 
 // A timeline as it was at some moment; takes no memory of states and pages of its own until somebody
@@ -37,7 +62,7 @@ struct TimelineMark {
   TimelineShape shape;
   std::vector<int32_t> tokens;
   int64_t committed;
-  std::shared_ptr<LightningMemory> lightning;
+  LightningShare lightning;
   KvPages pages;
 };
 
@@ -93,7 +118,7 @@ class Timeline {
   size_t kv_bytes() const { return pages_.size_bytes(); }
 
  private:
-  std::shared_ptr<LightningMemory> new_lightning() const;
+  LightningShare new_lightning() const;
   void own_lightning();
 
   TimelineShape shape_;
@@ -101,7 +126,7 @@ class Timeline {
   std::vector<int32_t> tokens_;
   int64_t committed_ = 0;
   KvPages pages_;
-  std::shared_ptr<LightningMemory> lightning_;
+  LightningShare lightning_;
 };
 
 }  // namespace minimax

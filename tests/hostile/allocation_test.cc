@@ -357,6 +357,165 @@ TEST(Allocation, MayFailAnywhereInASaveAndALoad) {
   minimax_sampler_free(sampler);
 }
 
+// Room that is there before memory ends.
+struct SavedBytes {
+  std::vector<char> room = std::vector<char>(400'000);
+  size_t size = 0, at = 0;
+
+  static int32_t write(void* user, const void* bytes, size_t size) {
+    auto& saved = *static_cast<SavedBytes*>(user);
+    if (size > saved.room.size() - saved.size) return 1;
+    std::memcpy(saved.room.data() + saved.size, bytes, size);
+    saved.size += size;
+    return 0;
+  }
+  static int32_t read(void* user, void* bytes, size_t size, size_t* out_size) {
+    auto& saved = *static_cast<SavedBytes*>(user);
+    *out_size = std::min(size, saved.size - saved.at);
+    std::memcpy(bytes, saved.room.data() + saved.at, *out_size);
+    saved.at += *out_size;
+    return 0;
+  }
+};
+
+TEST(Allocation, MayFailAnywhereInASaveAndALoadByCallbacks) {
+  const Opened opened;
+  const std::vector<int32_t> tokens = some_tokens(300);
+  minimax_session* session = nullptr;
+  ASSERT_EQ(minimax_session_create(opened.engine(), nullptr, &session), MINIMAX_OK);
+  ASSERT_EQ(minimax_session_feed(session, tokens.data(), tokens.size()), MINIMAX_OK);
+  SavedBytes saved;
+  run_both_ways([&](Attempt& attempt) {
+    Answers answers;
+    attempt.must("minimax_session_save_to", [&] {
+      saved.size = 0;
+      return minimax_session_save_to(session, &SavedBytes::write, &saved, nullptr);
+    });
+    minimax_session* loaded = nullptr;
+    attempt.must(
+        "minimax_session_load_from",
+        [&] {
+          saved.at = 0;
+          return minimax_session_load_from(opened.engine(), &SavedBytes::read, &saved, nullptr,
+                                           &loaded);
+        },
+        [&] { return loaded == nullptr; });
+    append_state(attempt, loaded, answers);
+    minimax_session_free(loaded);
+    return answers;
+  });
+  minimax_session_free(session);
+  EXPECT_EQ(opened.kv_bytes(), 0u);
+}
+
+TEST(Allocation, MayFailAnywhereInMarksAndForks) {
+  const Opened opened;
+  run_both_ways([&](Attempt& attempt) {
+    Answers answers;
+    minimax_session *session = nullptr, *fork = nullptr;
+    minimax_snapshot* mark = nullptr;
+    create_session(attempt, opened.engine(), &session);
+    feed(attempt, session, some_tokens(300));
+    attempt.must(
+        "minimax_session_mark", [&] { return minimax_session_mark(session, &mark); },
+        [&] { return mark == nullptr; });
+    attempt.must(
+        "minimax_session_fork", [&] { return minimax_session_fork(session, &fork); },
+        [&] { return fork == nullptr; });
+    feed(attempt, fork, {1, 2, 3});     // copies what it shares
+    feed(attempt, session, {4, 5, 6});  // likewise
+    append_state(attempt, fork, answers);
+    append_state(attempt, session, answers);
+    attempt.must(
+        "minimax_session_return_to", [&] { return minimax_session_return_to(session, mark); },
+        [&] { return position_of(session) == 303; });
+    append_state(attempt, session, answers);
+    feed(attempt, session, {1, 2, 3});
+    append_state(attempt, session, answers);
+    minimax_snapshot_free(mark);
+    minimax_session_free(session);
+    minimax_session_free(fork);
+    return answers;
+  });
+  EXPECT_EQ(opened.kv_bytes(), 0u);
+}
+
+// One session's part in a batch: what memory ended in is asked for again, as far as it did not get.
+struct Part {
+  minimax_session* session = nullptr;
+  std::vector<int32_t> prompt;
+  int64_t wanted = 6;  // tokens of the answer
+  bool is_done = false;
+
+  void submit(Attempt& attempt, minimax_batch* batch) {
+    minimax_generate_options generate;
+    minimax_generate_options_init(&generate);
+    generate.max_tokens = wanted;
+    generate.ignore_stop_token = 1;
+    minimax_batch_request request;
+    minimax_batch_request_init(&request);
+    request.tokens = prompt.empty() ? nullptr : prompt.data();
+    request.token_count = prompt.size();
+    request.generate = &generate;
+    request.user = this;
+    uint64_t ticket = 0;
+    attempt.must(
+        "minimax_batch_submit",
+        [&] { return minimax_batch_submit(batch, session, &request, &ticket); },
+        [&] { return ticket == 0; });
+  }
+  void take(Attempt& attempt, minimax_batch* batch, const minimax_batch_event& event) {
+    if (event.kind == MINIMAX_EVENT_FINISHED) is_done = true;
+    if (event.kind != MINIMAX_EVENT_FAILED) return;
+    expect(event.status == MINIMAX_OUT_OF_MEMORY && has_failed(), "a request failed", attempt.k());
+    prompt.erase(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(event.fed_tokens));
+    wanted -= static_cast<int64_t>(event.token_count);
+    if (wanted == 0) {
+      is_done = true;
+    } else {
+      submit(attempt, batch);
+    }
+  }
+};
+
+TEST(Allocation, MayFailAnywhereInABatch) {
+  const Opened opened;
+  run_both_ways([&](Attempt& attempt) {
+    Part parts[2];
+    parts[0].prompt = some_tokens(40);
+    parts[1].prompt = some_tokens(300);
+    minimax_batch* batch = nullptr;
+    attempt.must(
+        "minimax_batch_create",
+        [&] { return minimax_batch_create(opened.engine(), nullptr, &batch); },
+        [&] { return batch == nullptr; });
+    for (Part& part : parts) {
+      create_session(attempt, opened.engine(), &part.session);
+      part.submit(attempt, batch);
+    }
+    minimax_batch_event event;
+    minimax_batch_event_init(&event);
+    for (int step = 0; step < 50 && !(parts[0].is_done && parts[1].is_done); ++step) {
+      attempt.must("minimax_batch_step", [&] { return minimax_batch_step(batch, 0); });
+      do {
+        attempt.must("minimax_batch_next_event",
+                     [&] { return minimax_batch_next_event(batch, &event); });
+        if (event.user) static_cast<Part*>(event.user)->take(attempt, batch, event);
+      } while (event.kind != MINIMAX_EVENT_NONE);
+    }
+    Answers answers;
+    for (Part& part : parts) {
+      expect(part.is_done, "a request that never ended", attempt.k());
+      if (part.is_done) append_state(attempt, part.session, answers);
+    }
+    answers.numbers.clear();  // depend on who shared a step
+    minimax_batch_free(batch);
+    for (const Part& part : parts) minimax_session_free(part.session);
+    return answers;
+  });
+  EXPECT_EQ(opened.kv_bytes(), 0u);
+}
+
 TEST(Allocation, MayFailAnywhereInASession) {
   const Opened opened;
   const std::vector<int32_t> tokens = some_tokens(300);  // more than a page of keys and values

@@ -25,7 +25,7 @@ const std::vector<FileCase>& file_cases() {
 
 const std::vector<CallCase>& call_cases() {
   static const auto all = joined({null_cases(), option_cases(), struct_size_cases(), text_cases(),
-                                  session_cases(), picture_cases()});
+                                  session_cases(), lasting_session_cases(), picture_cases()});
   return all;
 }
 

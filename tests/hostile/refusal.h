@@ -110,6 +110,7 @@ std::vector<CallCase> option_cases();
 std::vector<CallCase> struct_size_cases();
 std::vector<CallCase> text_cases();
 std::vector<CallCase> session_cases();
+std::vector<CallCase> lasting_session_cases();
 std::vector<CallCase> picture_cases();
 
 }  // namespace minimax::testing

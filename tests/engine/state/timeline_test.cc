@@ -150,6 +150,7 @@ TEST_F(TimelineTest, IsEmptyAfterAReset) {
   EXPECT_TRUE(timeline.pages().empty());
   EXPECT_EQ(timeline.kv_bytes(), 0u);
   EXPECT_EQ(pool.used_bytes(), 0u);
+  timeline.reserve(1);
   const float* state = timeline.state(1).data<float>();
   EXPECT_EQ(std::count(state, state + 2 * 4 * 4, 0.0f), 2 * 4 * 4);
 }
@@ -236,6 +237,25 @@ TEST_F(TimelineTest, StatesBeginAtZeroAfterASharedReset) {
   timeline.reserve(5);
   EXPECT_EQ(std::count(timeline.state(0).data<float>(), timeline.state(0).data<float>() + 96, 0.0f),
             96);
+}
+
+// The states that were shared become its own when the others have gone, with what they hold.
+TEST_F(TimelineTest, StatesBeginAtZeroWhenTheOtherOwnersHaveGone) {
+  Timeline timeline = make(0);
+  feed(timeline, 40);
+  std::fill_n(timeline.state(0).data<float>(), 3 * 2 * 4 * 4, 3.0f);
+  auto mark = timeline.mark();
+  timeline.reset();
+  auto empty_mark = timeline.mark();
+  Timeline fork(*empty_mark, memory);
+  mark.reset();
+  fork.reserve(5);
+  empty_mark.reset();
+  timeline.reserve(5);
+  for (const Timeline* empty : {&timeline, &fork}) {
+    const float* const states = empty->state(0).data<float>();
+    EXPECT_EQ(std::count(states, states + 96, 0.0f), 96);
+  }
 }
 
 TEST_F(TimelineTest, PagesComeBackWithTheLastOwner) {
