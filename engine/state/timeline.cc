@@ -46,9 +46,17 @@ std::shared_ptr<LightningMemory> Timeline::new_lightning() const {
   return fresh;
 }
 
+// Others may have let go on threads of theirs. A count alone does not say that they have finished reading;
+// a reference that is taken and dropped waits its turn behind theirs.
+bool Timeline::owns_lightning() const {
+  if (lightning_.use_count() > 1) return false;
+  std::shared_ptr<LightningMemory>(lightning_).reset();
+  return true;
+}
+
 // Nothing is copied of an empty timeline: its states are zero.
 void Timeline::own_lightning() {
-  if (lightning_.use_count() == 1) return;
+  if (owns_lightning()) return;
   const std::shared_ptr<LightningMemory> own = new_lightning();
   if (committed_ == 0) {
     memory_->zero(own->states.data(), own->states.size_bytes());
@@ -120,7 +128,7 @@ void Timeline::reset() noexcept {
   committed_ = 0;
   pages_.clear();
   // Shared states stay as they are: reserve() takes others, which begin at zero.
-  if (lightning_.use_count() > 1) return;
+  if (!owns_lightning()) return;
   memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
 }
 

@@ -94,6 +94,7 @@ class Timeline {
 
  private:
   std::shared_ptr<LightningMemory> new_lightning() const;
+  bool owns_lightning() const;
   void own_lightning();
 
   TimelineShape shape_;
