@@ -501,8 +501,8 @@ enum {
                                      behind it, or is a last token whose logits were not kept */
   MINIMAX_MISS_NEW = 1,           /* nothing that is known begins like it */
   MINIMAX_MISS_DIVERGED = 2,      /* it parts from what is known at diverged_at, and was reused up to there */
-  MINIMAX_MISS_NO_CHECKPOINT = 3, /* known up to diverged_at, but no snapshot lies so near to it: one is taken
-                                     there now, so that the next prompt of that beginning finds it */
+  MINIMAX_MISS_NO_CHECKPOINT = 3, /* known up to diverged_at, but no snapshot lies so near to it; where that
+                                     was 32 tokens or more, one is taken now for the next prompt */
   MINIMAX_MISS_EVICTED = 4,       /* the same, and there was one that others have displaced */
   MINIMAX_MISS_IMAGE_DIFFERS = 5, /* it shows another picture at diverged_at */
   MINIMAX_MISS_DISABLED = 6       /* the cache is off, for the engine or the session, and was not looked into */
@@ -514,8 +514,8 @@ typedef struct minimax_feed_report {
   uint64_t tokens_reused; /* of these, not computed: the session held them, or a snapshot did */
   uint64_t restore_ns;    /* time spent on these: rewinding, or taking a snapshot over */
   uint64_t prefill_ns;    /* time spent computing the others */
-  uint64_t image_count;   /* pictures of the prompt that it took to compute them */
-  uint64_t images_reused; /* of these, found in the cache of pictures */
+  uint64_t image_count;   /* pictures of the prompt */
+  uint64_t images_reused; /* of these, found in their cache, or among the tokens that were reused */
   uint64_t encode_ns;     /* time spent on the others, loading the vision tower included */
   int64_t diverged_at;    /* the token of the prompt up to which it was known */
   int32_t miss_reason;    /* MINIMAX_MISS_... */
@@ -852,7 +852,7 @@ typedef struct minimax_batch_event {
   uint64_t tokens_reused; /* of these, not computed: as in minimax_feed_report, as the last two fields */
   uint64_t token_count;   /* drawn and fed */
   uint64_t image_count;   /* pictures encoded */
-  uint64_t images_reused; /* of these, found in the cache */
+  uint64_t images_reused; /* of these, found in their cache, or among the tokens that were reused */
   uint64_t wait_ns;       /* from submit to start */
   uint64_t encode_ns;     /* time spent on pictures */
   uint64_t prefill_ns;    /* from the first step to the end of its prompt */

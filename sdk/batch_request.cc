@@ -158,9 +158,10 @@ void BatchRequest::take_over() {
   PrefixFound found = session_->look_up(FedText{wish_.tokens, wish_.pictures});
   session_->take_over(found, first_position_ + static_cast<int64_t>(wish_.tokens.size()));
   const int64_t reused = found.reusable - first_position_;
-  std::erase_if(wish_.pictures, [&](const TextPicture& placed) {
-    return placed.first + placed.picture.token_count <= reused;
-  });
+  counts_.image_count = counts_.images_reused =
+      std::erase_if(wish_.pictures, [&](const TextPicture& placed) {
+        return placed.first + placed.picture.token_count <= reused;
+      });
   branches_ = std::move(found.branches);
   counts_.fed_tokens = counts_.tokens_reused = static_cast<uint64_t>(reused);
   counts_.diverged_at = std::max<int64_t>(found.known - first_position_, 0);
@@ -252,7 +253,7 @@ void BatchRequest::stepped(uint64_t ns) {
     const bool is_last = part_tokens_ == tokens_left();
     session_->stepped({SharedStep::Part::prompt, part_tokens_, is_last, ns});
     counts_.fed_tokens += static_cast<uint64_t>(part_tokens_);
-    if (tokens_to_branch() == 0) {
+    if (!branches_.empty() && tokens_to_branch() == 0) {
       branches_.erase(branches_.begin());
       session_->remember(pictures_, first_position_);
       session_->keep_branch(tokens_left());

@@ -48,13 +48,10 @@ struct Parting {
 int32_t reason_of(const PrefixFound& found, int64_t end, const Parting& parting) {
   if (found.reusable == end) return MINIMAX_MISS_NONE;
   if (parting.at_picture) return MINIMAX_MISS_IMAGE_DIFFERS;
-  if (!parting.may_look && (found.known == 0 || found.reusable < found.known)) {
-    return MINIMAX_MISS_DISABLED;
-  }
   // With no text behind it, the last token of a known one is computed again for its logits.
-  if (found.reusable < std::min(found.known, end - 1)) {
-    return parting.has_lost ? MINIMAX_MISS_EVICTED : MINIMAX_MISS_NO_CHECKPOINT;
-  }
+  const bool is_all_reused = found.reusable >= std::min(found.known, end - 1);
+  if (!parting.may_look && (found.known == 0 || !is_all_reused)) return MINIMAX_MISS_DISABLED;
+  if (!is_all_reused) return parting.has_lost ? MINIMAX_MISS_EVICTED : MINIMAX_MISS_NO_CHECKPOINT;
   if (found.known == 0) return MINIMAX_MISS_NEW;
   if (parting.is_at_end || found.known == end) return MINIMAX_MISS_NONE;
   return MINIMAX_MISS_DIVERGED;
@@ -182,7 +179,7 @@ PrefixFound PrefixCache::find(const PrefixKey& key, int64_t rewind_tokens,
       for (const auto& [symbol, child] : node.children) {
         parting.at_picture = parting.at_picture || is_other(symbol);
       }
-      parting.is_at_end = parting.is_at_end || !node.value.is_empty();
+      parting.is_at_end = parting.is_at_end || node.value.is_turn;
     }
   }
   for (const Node* node = match.node; node->length > found.reusable; node = node->parent) {
@@ -367,6 +364,7 @@ void PrefixCache::store(const PrefixKey& key, std::shared_ptr<const PrefixSnapsh
   entry.last_use = clock_;
   own_bytes_ += entry.own_bytes;
   place = std::move(entry);
+  node.value.is_turn = !place->snapshot->logits.empty();
   set_pinned(*place, was_pinned || keeping == Keeping::pinned);
   if (node.value.has_lost_entry) {
     node.value.has_lost_entry = false;

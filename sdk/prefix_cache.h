@@ -99,6 +99,7 @@ class PrefixCache {
   struct Place {
     std::optional<Entry> entry;
     bool has_lost_entry = false;  // remembered for a while, to say so
+    bool is_turn = false;         // a prompt or a reply ended here: texts do not only part
     bool is_empty() const { return !entry && !has_lost_entry; }
   };
   using Tree = PrefixTree<Place>;

@@ -300,12 +300,15 @@ std::vector<PlacedPicture> Session::encode(const FedText& text, int64_t first_to
   std::vector<PlacedPicture> placed;
   const auto start = std::chrono::steady_clock::now();
   for (const TextPicture& place : text.pictures) {
-    if (place.first + place.picture.token_count <= first_token) continue;
+    counts.image_count += 1;
+    if (place.first + place.picture.token_count <= first_token) {
+      counts.images_reused += 1;
+      continue;
+    }
     bool was_cached = false;
     auto encoded = encode_picture(
         *model_, place.picture, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
     placed.push_back({place.first - first_token, std::move(encoded)});
-    counts.image_count += 1;
     counts.images_reused += was_cached ? 1 : 0;
   }
   if (placed.empty()) return placed;
@@ -384,9 +387,12 @@ void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) 
     const int64_t count = std::min(placed.picture->rows.dim(0), fed - placed.first);
     if (count <= 0) continue;
     const int64_t start = before + placed.first;
-    PictureSpan* const last = pictures_.empty() ? nullptr : &pictures_.back();
-    if (last && last->position - last->first_row == start && last->id == placed.picture->id) {
-      last->token_count = count - last->first_row;
+    const auto begun =
+        std::find_if(pictures_.rbegin(), pictures_.rend(), [&](const PictureSpan& span) {
+          return span.position - span.first_row == start && span.id == placed.picture->id;
+        });
+    if (begun != pictures_.rend()) {
+      begun->token_count = count - begun->first_row;
     } else {
       const int64_t cut = std::max<int64_t>(-placed.first, 0);  // by whoever fed from within it
       pictures_.push_back({start + cut, count - cut, placed.picture->id, cut});

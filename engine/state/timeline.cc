@@ -34,7 +34,8 @@ Timeline::Timeline(const TimelineMark& mark, Memory& memory)
       tokens_(mark.tokens),
       committed_(mark.committed),
       pages_(KvPages::like(mark.pages)),
-      lightning_(mark.lightning) {
+      lightning_(mark.lightning),
+      has_foreign_states_(mark.tokens.empty()) {
   pages_.share(mark.pages, position());
 }
 
@@ -56,7 +57,13 @@ bool Timeline::owns_lightning() const {
 
 // Nothing is copied of an empty timeline: its states are zero.
 void Timeline::own_lightning() {
-  if (owns_lightning()) return;
+  if (owns_lightning()) {
+    if (has_foreign_states_) {
+      memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
+    }
+    has_foreign_states_ = false;
+    return;
+  }
   const std::shared_ptr<LightningMemory> own = new_lightning();
   if (committed_ == 0) {
     memory_->zero(own->states.data(), own->states.size_bytes());
@@ -65,6 +72,7 @@ void Timeline::own_lightning() {
   }
   memory_->copy(own->logs.data(), lightning_->logs.data(), own->logs.size_bytes());
   lightning_ = own;
+  has_foreign_states_ = false;
 }
 
 std::unique_ptr<TimelineMark> Timeline::mark() const {
@@ -84,6 +92,7 @@ void Timeline::return_to(const TimelineMark& mark) {
   tokens_ = std::move(tokens);
   committed_ = mark.committed;
   lightning_ = mark.lightning;
+  has_foreign_states_ = tokens_.empty();
 }
 
 size_t Timeline::state_bytes() const {
@@ -127,8 +136,9 @@ void Timeline::reset() noexcept {
   tokens_.clear();
   committed_ = 0;
   pages_.clear();
-  // Shared states stay as they are: reserve() takes others, which begin at zero.
-  if (!owns_lightning()) return;
+  // Shared states stay as they are: reserve() takes others, or these once nobody else has them.
+  has_foreign_states_ = !owns_lightning();
+  if (has_foreign_states_) return;
   memory_->zero(lightning_->states.data(), lightning_->states.size_bytes());
 }
 

@@ -103,6 +103,7 @@ class Timeline {
   int64_t committed_ = 0;
   KvPages pages_;
   std::shared_ptr<LightningMemory> lightning_;
+  bool has_foreign_states_ = false;  // of an empty timeline: they may not be zero
 };
 
 }  // namespace minimax

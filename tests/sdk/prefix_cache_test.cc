@@ -230,40 +230,30 @@ TEST_F(PrefixCacheTest, KeepsWhatSavesMost) {
 
 // ---- answers do not change ------------------------------------------------------------------------
 
-// Plain loops give the same bits however a text is cut.
+// Against sessions without a cache that were fed the same pieces. The snapshot stands where the texts part, so
+// that nothing is taken back.
 TEST_F(PrefixCacheTest, AnswersToTheBitWhereNoFoldLiesBetween) {
-  const auto model = open_text("cpu:plain");
-  const Tokens opening = random_tokens(random_, 90);
-  Session session(model, rewind_tokens);
-  int hits = 0;
-  for (int i = 0; i < 6; ++i) {
-    const Tokens text = joined(opening, random_tokens(random_, 45));
-    hits += set(session, text).tokens_reused == 90 ? 1 : 0;
-    EXPECT_EQ(logits_of(session), logits_without_cache(model, text));
-    reply(session, 5);
-    const Tokens all = tokens_of(session);
-    Session again(model, rewind_tokens);
-    EXPECT_EQ(set(again, all).tokens_reused, all.size());
-    EXPECT_EQ(logits_of(again), logits_without_cache(model, all));
-  }
-  EXPECT_EQ(hits, 4);
-}
-
-// Against a session that was fed the same pieces.
-TEST_F(PrefixCacheTest, AnswersToTheBitOnFastKernels) {
-  const auto model = open_text();
-  const Tokens opening = random_tokens(random_, 300);
-  Session session(model, rewind_tokens);
-  for (int i = 0; i < 5; ++i) {
-    const Tokens tail = random_tokens(random_, 50);
-    const FeedCounts counts = set(session, joined(opening, tail));
-    Session straight(model, rewind_tokens);
-    if (i > 0) straight.feed(opening);
-    straight.feed(i > 0 ? tail : joined(opening, tail));
-    EXPECT_EQ(counts.tokens_reused, i > 1 ? 300u : 0u);
-    EXPECT_EQ(logits_of(session), logits_of(straight));
-    EXPECT_EQ(reply(session, 20), reply(straight, 20));
-    EXPECT_EQ(logits_of(session), logits_of(straight));
+  for (const char* device : {"cpu", "cpu:plain"}) {
+    const auto model = open_text(device);
+    const Tokens opening = random_tokens(random_, 300);
+    Session session(model, rewind_tokens);
+    for (int i = 0; i < 5; ++i) {
+      const Tokens tail = random_tokens(random_, 100);
+      const Tokens text = joined(opening, tail);
+      EXPECT_EQ(set(session, text).tokens_reused, i > 1 ? 300u : 0u);
+      Session straight(model, rewind_tokens);
+      straight.set_cache_policy(CachePolicy::off);
+      if (i > 0) straight.feed(opening);
+      straight.feed(i > 0 ? tail : text);
+      EXPECT_EQ(logits_of(session), logits_of(straight)) << device;
+      EXPECT_EQ(reply(session, 20), reply(straight, 20));
+      EXPECT_EQ(logits_of(session), logits_of(straight)) << device;
+      const Tokens all = joined(tokens_of(session), random_tokens(random_, 30));
+      straight.feed(std::span(all).last(30));
+      Session later(model, rewind_tokens);  // from the end of the reply
+      EXPECT_EQ(set(later, all).tokens_reused, 420u);
+      EXPECT_EQ(logits_of(later), logits_of(straight)) << device;
+    }
   }
 }
 
@@ -428,7 +418,8 @@ TEST_F(PrefixCacheTest, KnowsPicturesApart) {
   Session again(model, rewind_tokens);
   FeedCounts counts = again.set_text(first.text());
   EXPECT_EQ(counts.tokens_reused, first.tokens.size());
-  EXPECT_EQ(counts.image_count, 0u);  // nobody needs it
+  EXPECT_EQ(counts.images_reused, 1u);
+  EXPECT_EQ(model->pictures().stats().hits, 0u);  // nobody asked for it
   EXPECT_EQ(logits_of(again), without_cache(first));
   ASSERT_EQ(again.pictures().size(), 1u);
   EXPECT_EQ(again.pictures()[0].position, 40);
@@ -636,7 +627,7 @@ TEST_F(PrefixCacheTest, ManyThreads) {
     expected.push_back(logits_without_cache(model, openings.back()));
   }
   std::atomic<bool> is_done{false};
-  std::atomic<int> wrong{0};
+  std::atomic<double> worst_error{0};
   std::vector<std::thread> threads;
   for (uint32_t thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&, thread] {
@@ -646,7 +637,10 @@ TEST_F(PrefixCacheTest, ManyThreads) {
         Session& session = random() % 2 ? first : second;
         const size_t which = random() % openings.size();
         set(session, openings[which]);
-        if (testing::normalised_error(logits_of(session), expected[which]) > tolerance) ++wrong;
+        const double error = testing::normalised_error(logits_of(session), expected[which]);
+        double worst = worst_error;
+        while (error > worst && !worst_error.compare_exchange_weak(worst, error)) {
+        }
         if (random() % 2) reply(session, 3);
         if (random() % 8 == 0) session.reset();
       }
@@ -669,7 +663,7 @@ TEST_F(PrefixCacheTest, ManyThreads) {
   for (std::thread& thread : threads) thread.join();
   is_done = true;
   looker.join();
-  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(worst_error, tolerance);
 }
 
 }  // namespace
