@@ -293,8 +293,8 @@ void Engine::check_length(int64_t position, int64_t count) const {
 
 void Engine::check_pages(int64_t pages) const {
   if (pages > kv_pages_at_most()) {
-    fail(MINIMAX_CONTEXT_FULL, "the session would need ", pages,
-         " pages of keys and values, ", kv_pages_at_most(), " are the limit (kv_bytes_limit)");
+    fail(MINIMAX_CONTEXT_FULL, "the session would need ", pages, " pages of keys and values, ",
+         kv_pages_at_most(), " are the limit (kv_bytes_limit)");
   }
 }
 

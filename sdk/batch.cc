@@ -184,7 +184,8 @@ void Batch::tell() {
 
 void Batch::begin_prompts() {
   for (BatchRequest& request : running_) {
-    if (request.phase() == BatchRequest::Phase::beginning) attempt(request, [&] { request.begin(); });
+    if (request.phase() == BatchRequest::Phase::beginning)
+      attempt(request, [&] { request.begin(); });
   }
 }
 

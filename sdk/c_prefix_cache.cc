@@ -83,8 +83,7 @@ minimax_status minimax_engine_unpin_prefix(minimax_engine* engine, const minimax
     const minimax::FedText text = minimax::text_of(prompt->prompt, 0, "first_token");
     if (!model.prefixes().unpin(minimax::key_behind({}, text), wanted.rewind_tokens)) {
       minimax::fail(MINIMAX_NOT_FOUND, "this prompt of ", text.tokens.size(),
-                    " tokens is not pinned for sessions with rewind_tokens ",
-                    wanted.rewind_tokens);
+                    " tokens is not pinned for sessions with rewind_tokens ", wanted.rewind_tokens);
     }
   });
 }

@@ -31,7 +31,6 @@ std::span<const int32_t> read_tokens(const int32_t* tokens, size_t token_count) 
   return {tokens, token_count};
 }
 
-
 minimax_feed_report describe(const FeedCounts& counts) {
   minimax_feed_report report;
   init_struct(&report);

@@ -31,8 +31,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
   const int64_t limit = options.image_cache_bytes_limit;
   model->pictures_ = std::make_unique<Pictures>(
       path, *model->engine_, limit > 0 ? static_cast<size_t>(limit) : default_image_cache_bytes);
-  model->prefixes_ =
-      std::make_unique<PrefixCache>(*model->engine_, prefix_cache_bytes(options));
+  model->prefixes_ = std::make_unique<PrefixCache>(*model->engine_, prefix_cache_bytes(options));
   model->engine_->set_reclaimer([&prefixes = *model->prefixes_] { return prefixes.give_up_one(); });
   if (model->tokenizer_) {
     const int32_t defined = model->tokenizer_->vocabulary_size();

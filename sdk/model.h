@@ -57,7 +57,7 @@ class Model {
   void find_suppressed();
 
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Pictures> pictures_;      // gone before the engine
+  std::unique_ptr<Pictures> pictures_;     // gone before the engine
   std::unique_ptr<PrefixCache> prefixes_;  // likewise
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<ChatFormat> chat_format_;

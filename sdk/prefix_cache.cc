@@ -39,10 +39,10 @@ size_t own_bytes_of(const PrefixSnapshot& snapshot) {
 // Why computing begins at found.reusable, when the text of `end` tokens may part from what is known at
 // found.known.
 struct Parting {
-  bool is_at_end = false;    // what was known ends there
-  bool at_picture = false;   // there is another picture instead
-  bool has_lost = false;     // a snapshot nearer to it was given up
-  bool may_look = true;      // into the cache
+  bool is_at_end = false;   // what was known ends there
+  bool at_picture = false;  // there is another picture instead
+  bool has_lost = false;    // a snapshot nearer to it was given up
+  bool may_look = true;     // into the cache
 };
 
 int32_t reason_of(const PrefixFound& found, int64_t end, const Parting& parting) {
@@ -267,8 +267,7 @@ double PrefixCache::usefulness(const Node& node) const {
   while (before->parent && !before->value.entry) before = before->parent;
   const Entry& entry = *node.value.entry;
   const auto bytes = static_cast<double>(std::max<size_t>(freed_bytes(entry), 1));
-  return entry.last_use +
-         feeding_work(engine_.config(), before->length, node.length) / bytes;
+  return entry.last_use + feeding_work(engine_.config(), before->length, node.length) / bytes;
 }
 
 std::optional<size_t> PrefixCache::least_useful() const {

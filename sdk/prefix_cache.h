@@ -33,17 +33,18 @@ struct PrefixSnapshot {
 
 // How far whoever asks gets into a text on his own.
 struct PrefixStanding {
-  int64_t reachable = 0;  // tokens that he holds already, or can go back to
-  int64_t common = 0;     // tokens that his text and the one he asks for begin with
+  int64_t reachable = 0;                  // tokens that he holds already, or can go back to
+  int64_t common = 0;                     // tokens that his text and the one he asks for begin with
   std::optional<PrefixSymbol> next = {};  // what his text goes on with there, if it does
 };
 
 struct PrefixFound {
   std::shared_ptr<const PrefixSnapshot> snapshot;  // none that goes further than he does: nullptr
-  int64_t reusable = 0;   // tokens that need not be computed: of the snapshot, or his own
-  int64_t known = 0;      // tokens of the text that were met before
+  int64_t reusable = 0;  // tokens that need not be computed: of the snapshot, or his own
+  int64_t known = 0;     // tokens of the text that were met before
   int32_t miss_reason = MINIMAX_MISS_NONE;
-  std::vector<int64_t> branches;  // ascending: where a snapshot is worth taking on the way to the end
+  std::vector<int64_t>
+      branches;  // ascending: where a snapshot is worth taking on the way to the end
 };
 
 struct PrefixCacheStats {
@@ -92,8 +93,8 @@ class PrefixCache {
  private:
   struct Entry {
     std::shared_ptr<const PrefixSnapshot> snapshot;
-    size_t own_bytes = 0;    // without pages
-    double last_use = 0;     // what clock_ was
+    size_t own_bytes = 0;  // without pages
+    double last_use = 0;   // what clock_ was
     bool is_pinned = false;
   };
   struct Place {
@@ -138,15 +139,15 @@ class PrefixCache {
   const Engine& engine_;
   const size_t limit_bytes_;
 
-  mutable std::mutex mutex_;            // guards what follows
-  std::map<int64_t, Tree> trees_;       // by rewind_tokens
-  std::vector<NodeOfTree> entries_;     // all nodes with an entry
-  std::deque<NodeOfTree> losses_;       // nodes that have lost theirs, in that order
+  mutable std::mutex mutex_;         // guards what follows
+  std::map<int64_t, Tree> trees_;    // by rewind_tokens
+  std::vector<NodeOfTree> entries_;  // all nodes with an entry
+  std::deque<NodeOfTree> losses_;    // nodes that have lost theirs, in that order
   struct Holders {
     size_t count = 0, pinned_count = 0;
   };
   std::unordered_map<std::byte*, Holders> page_holders_;  // of each page: entries
-  size_t own_bytes_ = 0;                // of all entries
+  size_t own_bytes_ = 0;                                  // of all entries
   double clock_ = 0;
   PrefixCacheStats stats_;
 };

@@ -23,9 +23,9 @@ template <typename Value>
 class PrefixTree {
  public:
   struct Node {
-    Node* parent = nullptr;  // none of the root
-    PrefixKey edge;          // from the parent to here
-    int64_t length = 0;      // of the text that ends here
+    Node* parent = nullptr;                                  // none of the root
+    PrefixKey edge;                                          // from the parent to here
+    int64_t length = 0;                                      // of the text that ends here
     std::map<PrefixSymbol, std::unique_ptr<Node>> children;  // by the first symbol of their edges
     Value value{};
   };

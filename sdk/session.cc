@@ -186,8 +186,7 @@ PrefixStanding Session::standing_in(const PrefixKey& wanted) const {
 
 PrefixFound Session::look_up(const PrefixKey& wanted, const PrefixStanding& standing) const {
   if (cache_policy_ == CachePolicy::off) return PrefixCache::without_cache(wanted, standing);
-  PrefixFound found =
-      model_->prefixes().find(wanted, timeline_->shape().rewind_tokens, standing);
+  PrefixFound found = model_->prefixes().find(wanted, timeline_->shape().rewind_tokens, standing);
   if (cache_policy_ == CachePolicy::use_only) found.branches.clear();
   return found;
 }

@@ -165,7 +165,8 @@ TEST_F(PrefixCacheTest, PrefersWhatTheSessionHolds) {
   EXPECT_EQ(counts.miss_reason, MINIMAX_MISS_DISABLED);
   EXPECT_EQ(tokens_of(session), early);
   EXPECT_EQ(model->prefixes().stats().stored, 0u);
-  EXPECT_LE(testing::normalised_error(logits_of(session), logits_without_cache(model, early)), tolerance);
+  EXPECT_LE(testing::normalised_error(logits_of(session), logits_without_cache(model, early)),
+            tolerance);
 }
 
 TEST_F(PrefixCacheTest, PoliciesAndRewindTokensAreKeptApart) {
@@ -265,7 +266,8 @@ TEST_F(PrefixCacheTest, AnswersAlikeWhereverTextsPart) {
   for (int i = 0; i < 120; ++i) {
     const Tokens& old = texts[random_() % texts.size()];
     const auto kept = static_cast<std::ptrdiff_t>(random_() % old.size());
-    const Tokens text = joined(Tokens(old.begin(), old.begin() + kept), random_tokens(random_, 1 + random_() % 80));
+    const Tokens text =
+        joined(Tokens(old.begin(), old.begin() + kept), random_tokens(random_, 1 + random_() % 80));
     Session session(model, rewind_tokens);
     if (random_() % 2 == 0) session.feed(random_tokens(random_, 70));
     const FeedCounts counts = set(session, text);
@@ -348,7 +350,8 @@ TEST_F(PrefixCacheTest, ComputesHardlyMoreThanItMust) {
     if (missed > must) {
       EXPECT_TRUE(counts.miss_reason == MINIMAX_MISS_NO_CHECKPOINT) << counts.miss_reason;
     } else {
-      EXPECT_TRUE(counts.miss_reason == MINIMAX_MISS_NONE || counts.miss_reason == MINIMAX_MISS_NEW ||
+      EXPECT_TRUE(counts.miss_reason == MINIMAX_MISS_NONE ||
+                  counts.miss_reason == MINIMAX_MISS_NEW ||
                   counts.miss_reason == MINIMAX_MISS_DIVERGED)
           << counts.miss_reason;
     }
@@ -467,7 +470,8 @@ TEST_F(PrefixCacheTest, GivesWayBeforeAnybodyIsRefused) {
   }
   EXPECT_GE(model->prefixes().stats().evictions, 7u);
   Session session(model, rewind_tokens);
-  EXPECT_THROW(set(session, random_tokens(random_, 5 * 256)), Error);  // never fits: nothing was given up
+  EXPECT_THROW(set(session, random_tokens(random_, 5 * 256)),
+               Error);  // never fits: nothing was given up
   EXPECT_GE(model->prefixes().stats().snapshot_count, 1u);
 }
 
@@ -616,8 +620,7 @@ TEST_F(PrefixCacheTest, ManyThreads) {
   const auto probe = open_text();
   Session measured(probe, rewind_tokens);
   set(measured, random_tokens(random_, 200));
-  const auto model =
-      open_text("cpu", 6 * static_cast<int64_t>(probe->prefixes().stats().bytes));
+  const auto model = open_text("cpu", 6 * static_cast<int64_t>(probe->prefixes().stats().bytes));
   std::vector<Tokens> openings;
   std::vector<std::vector<float>> expected;
   for (int i = 0; i < 6; ++i) {

@@ -87,7 +87,8 @@ TEST(PrefixTree, JoinsWhatNobodyNeedsApart) {
   right.value.value = 2;
   right.value.value = 0;
   tree.prune(right);
-  EXPECT_EQ(tree.find(PrefixKey{1, 2, 3}).node, &left);  // the fork is kept only while texts part there
+  EXPECT_EQ(tree.find(PrefixKey{1, 2, 3}).node,
+            &left);  // the fork is kept only while texts part there
   left.value.value = 0;
   tree.prune(left);
   EXPECT_TRUE(tree.root().children.empty());
@@ -115,7 +116,8 @@ TEST(PrefixTree, IsWhatAListOfTextsIs) {
       ASSERT_EQ(node.length, static_cast<int64_t>(key.size()));
       texts[key] = &node;
     } else if (!texts.empty()) {
-      const auto gone = std::next(texts.begin(), static_cast<std::ptrdiff_t>(random() % texts.size()));
+      const auto gone =
+          std::next(texts.begin(), static_cast<std::ptrdiff_t>(random() % texts.size()));
       gone->second->value.value = 0;
       tree.prune(*gone->second);
       texts.erase(gone);
