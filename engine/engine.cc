@@ -240,10 +240,26 @@ size_t Engine::workspace_bytes() const {
   return arena_.size_bytes() + backend_->scratch_bytes(step_limits(config_, options_.chunk_tokens));
 }
 
+// Whoever can give something up is asked before anybody is refused.
+template <typename Taking>
+auto Engine::take(const Taking& taking) const {
+  while (true) {
+    try {
+      return taking();
+    } catch (const Error& error) {
+      const bool is_shortage =
+          error.status() == MINIMAX_OUT_OF_MEMORY || error.status() == MINIMAX_CONTEXT_FULL;
+      if (!is_shortage || !reclaimer_ || !reclaimer_()) throw;
+    }
+  }
+}
+
 std::unique_ptr<Timeline> Engine::new_timeline(int64_t rewind_tokens, InitialState initial) {
-  return std::make_unique<Timeline>(
-      timeline_shape(config_, rewind_tokens, backend_->activation_type()), kv_page_tokens,
-      backend_->memory(), *pages_, initial);
+  return take([&] {
+    return std::make_unique<Timeline>(
+        timeline_shape(config_, rewind_tokens, backend_->activation_type()), kv_page_tokens,
+        backend_->memory(), *pages_, initial);
+  });
 }
 
 std::unique_ptr<Timeline> Engine::new_timeline(const TimelineMark& mark) {
@@ -268,12 +284,28 @@ const ModelFingerprint& Engine::fingerprint() const {
   return fingerprint_;
 }
 
-void Engine::reserve(Timeline& timeline, int64_t count) const {
-  if (options_.context_limit > 0 && timeline.position() + count > options_.context_limit) {
+void Engine::check_length(int64_t position, int64_t count) const {
+  if (options_.context_limit > 0 && count > options_.context_limit - position) {
     fail(MINIMAX_CONTEXT_FULL, "session holds at most ", options_.context_limit, " tokens, ",
-         timeline.position(), " used, ", count, " more do not fit (context_limit)");
+         position, " used, ", count, " more do not fit (context_limit)");
   }
-  timeline.reserve(count);
+}
+
+void Engine::check_pages(int64_t pages) const {
+  if (pages > kv_pages_at_most()) {
+    fail(MINIMAX_CONTEXT_FULL, "the session would need ", pages, " pages of keys and values, ",
+         kv_pages_at_most(), " are the limit (kv_bytes_limit)");
+  }
+}
+
+// Nothing is given up for what can never fit.
+void Engine::reserve(Timeline& timeline, int64_t count) const {
+  check_length(timeline.position(), count);
+  if (kv_pages_for(timeline.position() + count) > kv_pages_at_most()) {
+    timeline.reserve(count);
+  } else {
+    take([&] { timeline.reserve(count); });
+  }
 }
 
 int64_t Engine::kv_pages_left() const {

@@ -37,7 +37,8 @@ struct EngineOptions {
   int64_t context_limit = 0;   // 0: none
   int64_t kv_bytes_limit = 0;  // 0: none
   int64_t chunk_tokens = 512;
-  int64_t image_cache_bytes_limit = 0;  // 0: the default
+  int64_t image_cache_bytes_limit = 0;   // 0: the default
+  int64_t prefix_cache_bytes_limit = 0;  // 0: the default; below 0: none
   minimax_progress_fn progress = nullptr;
   void* progress_user = nullptr;
 };
@@ -96,6 +97,10 @@ class Engine {
 
   std::unique_ptr<Timeline> new_timeline(const TimelineMark& mark);
 
+  // MINIMAX_CONTEXT_FULL when a text of so many tokens may not grow by `count` more (context_limit), or when
+  // so many pages are more than kv_bytes_limit allows at all.
+  void check_length(int64_t position, int64_t count) const;
+  void check_pages(int64_t pages) const;
   // Takes the room that `count` more tokens need; all or nothing. MINIMAX_CONTEXT_FULL,
   // MINIMAX_OUT_OF_MEMORY.
   void reserve(Timeline& timeline, int64_t count) const;
@@ -105,6 +110,14 @@ class Engine {
   // Those that one timeline could hold if there were no other; of kv_page_tokens tokens each.
   int64_t kv_pages_at_most() const;
   size_t kv_page_bytes() const { return pages_->page_bytes(); }
+  static int64_t kv_pages_for(int64_t token_count) {
+    return (token_count + kv_page_tokens - 1) / kv_page_tokens;
+  }
+  // How many timelines and marks hold a page.
+  size_t kv_page_owners(std::byte* page) const { return pages_->owner_count(page); }
+  // Asked when memory or pages run out, before anybody is refused: gives up something that may be, or
+  // returns false. Any thread. To be set before the engine is used.
+  void set_reclaimer(std::function<bool()> give_up_one) { reclaimer_ = std::move(give_up_one); }
 
   // Timelines of that shape on their way out of the engine, or into it.
   TimelineChunks chunks_of(const TimelineShape& shape);
@@ -136,6 +149,8 @@ class Engine {
   void give_logits(std::span<const StepEntry> entries, const Tensor& hidden);
   void give_rows(const Tensor& logits);
   void find_zero_rows();
+  template <typename Taking>
+  auto take(const Taking& taking) const;
 
   const EngineOptions options_;
   const ModelConfig config_;
@@ -147,6 +162,7 @@ class Engine {
   Decoder decoder_;
   std::vector<int32_t> zero_rows_;
   std::unique_ptr<PagePool> pages_;
+  std::function<bool()> reclaimer_;
   mutable std::once_flag fingerprint_once_;
   mutable ModelFingerprint fingerprint_{};  // once it was asked for
 

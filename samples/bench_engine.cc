@@ -3,6 +3,7 @@
 #include "samples/bench_engine.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "samples/bench_sessions.h"
 #include "samples/plain_file.h"
@@ -99,6 +100,7 @@ uint64_t BenchEngine::run_file_test(const BenchTest& test) {
 uint64_t BenchEngine::run(const BenchTest& test) {
   if (test.n_sessions > 0) return run_sessions(test);
   if (!test.path.empty()) return run_file_test(test);
+  if (test.measure == Measure::hit) return run_hit(test);
   check(minimax_session_reset(session_.get()));
   feed(draw(test.n_depth), test.n_batch);
   const std::vector<int32_t> prompt = draw(test.n_prompt);
@@ -124,6 +126,25 @@ uint64_t BenchEngine::run_sessions(const BenchTest& test) {
   const bool cancels = test.measure == Measure::cancel;
   const uint64_t ns = cancels ? sessions.time_cancels() : sessions.time_answers();
   session_bytes_ = sessions.session_bytes();
+  return ns;
+}
+
+// Another session has left the depth in the cache.
+uint64_t BenchEngine::run_hit(const BenchTest& test) {
+  std::vector<int32_t> tokens = draw(test.n_depth);
+  const SessionHandle earlier = create_session(engine_.get());
+  check(minimax_session_set_tokens(earlier.get(), tokens.data(), tokens.size(), nullptr));
+  const std::vector<int32_t> turn = draw(test.n_prompt);
+  tokens.insert(tokens.end(), turn.begin(), turn.end());
+  check(minimax_session_reset(session_.get()));
+  minimax_feed_report report;
+  minimax_feed_report_init(&report);
+  const Stopwatch stopwatch;
+  check(minimax_session_set_tokens(session_.get(), tokens.data(), tokens.size(), &report));
+  const uint64_t ns = stopwatch.ns();
+  if (report.tokens_reused < static_cast<uint64_t>(test.n_depth)) {
+    throw std::runtime_error("the prefix cache has no room for a session at this depth");
+  }
   return ns;
 }
 

@@ -36,6 +36,7 @@ class BenchEngine {
   std::vector<int32_t> draw(int64_t count);
   void feed(const std::vector<int32_t>& tokens, int64_t n_batch);
   uint64_t run_sessions(const BenchTest& test);
+  uint64_t run_hit(const BenchTest& test);
   void feed_one_by_one(const std::vector<int32_t>& tokens);
   uint64_t run_file_test(const BenchTest& test);
 

@@ -137,6 +137,8 @@ cxxopts::Options describe() {
   add("pg", "P,N: both in a row (also -pg)", cxxopts::value<Texts>());
   add("d,n-depth", "tokens the session holds already", list("0"));
   add("ttft", "time to the first token after prompts of so many", cxxopts::value<Texts>());
+  add("hit", "time to set a prompt whose last so many tokens are new, the depth before them cached",
+      cxxopts::value<Texts>());
   add("sessions", "so many sessions answer -n tokens together", cxxopts::value<Texts>());
   add("cancel", "time to cancel one of so many that answer, worst of 100", cxxopts::value<Texts>());
   add("file",
@@ -264,6 +266,10 @@ std::vector<BenchTest> tests_of(const Flags& flags, const std::string& path) {
       for (const int64_t n_prompt : flags.counts("ttft")) {
         tests.push_back({Measure::first_token, n_prompt, 0, n_depth, n_batch});
       }
+      for (const int64_t n_prompt : flags.counts("hit")) {
+        if (n_depth == 0) refuse("hit", "at depth 0", "a -d of 1 or more");
+        tests.push_back({Measure::hit, n_prompt, 0, n_depth, n_batch});
+      }
       for (const int64_t n_sessions : flags.counts("sessions")) {
         for (const int64_t n_gen : flags.numbers("n-gen")) {
           if (n_gen == 0) refuse("sessions", "with -n 0", "an -n of 1 or more");
@@ -331,6 +337,8 @@ const char* beginning_of(const BenchTest& test) {
       return "read";
     case Measure::first_token:
       return "ttft";
+    case Measure::hit:
+      return "hit";
     case Measure::cancel:
       return "cancel";
     default:

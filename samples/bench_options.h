@@ -25,13 +25,15 @@ struct Setup {
   int64_t chunk_tokens = 0;               // -ub
 };
 
-// save and restore: of a session at the depth; write and read: of as many bytes, plainly.
+// hit: a prompt of the depth, which the prefix cache holds, and n_prompt tokens more is set. save and restore:
+// of a session at the depth; write and read: of as many bytes, plainly.
 enum class Measure {
   throughput,
   load_cold,
   load_warm,
   first_token,
   cancel,
+  hit,
   save,
   restore,
   write,

@@ -69,9 +69,13 @@ double per_second(uint64_t count, uint64_t ns) {
 }
 
 void show_speeds(const Answer& answer) {
+  const uint64_t computed = answer.prompt_tokens - answer.reused_tokens;
+  if (answer.reused_tokens > 0) {
+    fprintf(stderr, "[%llu tokens of the prompt were known]\n",
+            static_cast<unsigned long long>(answer.reused_tokens));
+  }
   fprintf(stderr, "[prefill %llu tokens, %.1f t/s; decode %llu tokens, %.1f t/s]\n",
-          static_cast<unsigned long long>(answer.prompt_tokens),
-          per_second(answer.prompt_tokens, answer.prompt_ns),
+          static_cast<unsigned long long>(computed), per_second(computed, answer.prompt_ns),
           static_cast<unsigned long long>(answer.answer_tokens),
           per_second(answer.answer_tokens, answer.answer_ns));
 }

@@ -149,14 +149,17 @@ void Conversation::write_turn(std::string_view message) {
 bool Conversation::feed(Answer& answer) {
   const size_t before = position_of(session_.get());
   const uint64_t start_ns = now_ns();
+  minimax_feed_report report;
+  minimax_feed_report_init(&report);
   const minimax_status status =
       interrupt::is_pending()
           ? MINIMAX_CANCELLED
-          : minimax_session_feed_prompt_from(session_.get(), prompt_.get(), fed_, nullptr);
+          : minimax_session_feed_prompt_from(session_.get(), prompt_.get(), fed_, &report);
   if (status != MINIMAX_CANCELLED) check(status);
   const size_t fed = position_of(session_.get()) - before;
   answer.prompt_ns += now_ns() - start_ns;
   answer.prompt_tokens += fed;
+  answer.reused_tokens += report.tokens_reused;
   fed_ += fed;
   has_debt_ = fed_ < token_count_of(prompt_.get());
   last_stop_ = MINIMAX_STOP_CANCELLED;  // until an answer ends otherwise

@@ -130,7 +130,7 @@ int64_t Batch::promised_pages() const {
 void Batch::admit() {
   if (waiting_.empty()) return;
   waiting_.sort(goes_first);
-  int64_t pages_left = model_->engine().kv_pages_left() - promised_pages();
+  int64_t pages_left = unpromised_pages();
   bool is_barred = false;  // somebody has been passed too often
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto request = next++;
@@ -147,14 +147,24 @@ void Batch::admit() {
   }
 }
 
-// Without a limit there is nobody to wait for when it runs alone.
-bool Batch::has_pages(const BatchRequest& request, int64_t pages_left) const {
+int64_t Batch::unpromised_pages() const {
+  return model_->engine().kv_pages_left() - promised_pages();
+}
+
+// Without a limit there is nobody to wait for when it runs alone. Pages that only the prefix cache holds are
+// there for whoever needs them.
+bool Batch::has_pages(const BatchRequest& request, int64_t& pages_left) const {
   const bool is_alone = model_->engine().options().kv_bytes_limit == 0 && running_.empty();
-  return (is_alone ? request.pages_to_feed() : request.pages_needed()) <= pages_left;
+  const int64_t needed = is_alone ? request.pages_to_feed() : request.pages_needed();
+  if (needed <= pages_left) return true;
+  if (!model_->prefixes().free_pages(promised_pages() + needed)) return false;
+  pages_left = unpromised_pages();
+  return needed <= pages_left;
 }
 
 // Everything between two looks at the lists. Whether there was a step.
 bool Batch::compute() noexcept {
+  begin_prompts();
   encode_one();
   draw_tokens();
   tell();
@@ -170,6 +180,13 @@ void Batch::tell() {
   const std::lock_guard lock(mutex_);
   events_.splice(events_.end(), told_);
   changed_.notify_all();
+}
+
+void Batch::begin_prompts() {
+  for (BatchRequest& request : running_) {
+    if (request.phase() == BatchRequest::Phase::beginning)
+      attempt(request, [&] { request.begin(); });
+  }
 }
 
 // One picture a step, so that those that answer go on in between.
@@ -194,7 +211,7 @@ void Batch::draw_tokens() {
 // An answer without an end goes on as long as there are pages that nobody was promised.
 void Batch::make_room(BatchRequest& request) {
   if (request.outgrows_promise()) {
-    if (model_->engine().kv_pages_left() <= promised_pages()) {
+    if (!model_->prefixes().free_pages(promised_pages() + 1)) {
       request.finish(MINIMAX_STOP_CONTEXT);
       return;
     }

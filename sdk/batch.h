@@ -65,9 +65,11 @@ class Batch final : public Borrower, public std::enable_shared_from_this<Batch> 
   void run() noexcept;
   bool step_once(Lock& lock) noexcept;
   void admit();
-  bool has_pages(const BatchRequest& request, int64_t pages_left) const;
+  int64_t unpromised_pages() const;
+  bool has_pages(const BatchRequest& request, int64_t& pages_left) const;
   int64_t promised_pages() const;
   bool compute() noexcept;
+  void begin_prompts();
   void encode_one();
   void draw_tokens();
   void make_room(BatchRequest& request);

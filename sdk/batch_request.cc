@@ -74,18 +74,8 @@ void BatchRequest::check(const Session& session) const {
   }
   model_.check_tokens(wish_.tokens);
   const auto count = static_cast<int64_t>(wish_.tokens.size());
-  const Engine& engine = model_.engine();
-  const int64_t limit = engine.options().context_limit;
-  if (limit > 0 && count > limit - first_position_) {
-    fail(MINIMAX_CONTEXT_FULL, "session holds at most ", limit, " tokens, ", first_position_,
-         " used, ", count, " more do not fit (context_limit)");
-  }
-  const auto held = static_cast<int64_t>(session.timeline().pages().size());
-  const int64_t pages = held + session.timeline().pages_needed(count);
-  if (pages > engine.kv_pages_at_most()) {
-    fail(MINIMAX_CONTEXT_FULL, "the session would need ", pages, " pages of keys and values, ",
-         engine.kv_pages_at_most(), " are the limit (kv_bytes_limit)");
-  }
+  model_.engine().check_length(first_position_, count);
+  model_.engine().check_pages(Engine::kv_pages_for(first_position_ + count));
 }
 
 // An answer without an end is foreseen to fill a page, and goes on as long as there are others.
@@ -147,13 +137,39 @@ void BatchRequest::start(BatchEvents& events) noexcept {
   passed_over_ = 0;
   begun_.front() = describe(MINIMAX_EVENT_STARTED);
   events.splice(events.end(), begun_);
-  phase_ = !wish_.pictures.empty() ? Phase::encoding
-           : wish_.tokens.empty()  ? Phase::answering
-                                   : Phase::feeding;
+  phase_ = wish_.tokens.empty() ? Phase::answering : Phase::beginning;
+}
+
+void BatchRequest::begin() {
+  if (wish_.is_prompt) {
+    take_over();
+  } else {
+    session_->reserve(tokens_left());
+  }
+  if (tokens_left() == 0) {
+    fed_all();
+  } else {
+    phase_ = wish_.pictures.empty() ? Phase::feeding : Phase::encoding;
+  }
+}
+
+// Pictures that are known to the end need not be encoded.
+void BatchRequest::take_over() {
+  PrefixFound found = session_->look_up(FedText{wish_.tokens, wish_.pictures});
+  session_->take_over(found, first_position_ + static_cast<int64_t>(wish_.tokens.size()));
+  const int64_t reused = found.reusable - first_position_;
+  counts_.image_count = counts_.images_reused =
+      std::erase_if(wish_.pictures, [&](const TextPicture& placed) {
+        return placed.first + placed.picture.token_count <= reused;
+      });
+  branches_ = std::move(found.branches);
+  counts_.fed_tokens = counts_.tokens_reused = static_cast<uint64_t>(reused);
+  counts_.diverged_at = std::max<int64_t>(found.known - first_position_, 0);
+  counts_.miss_reason = found.miss_reason;
 }
 
 void BatchRequest::encode_next() {
-  const BatchWish::Picture& next = wish_.pictures[pictures_.size()];
+  const TextPicture& next = wish_.pictures[pictures_.size()];
   const auto start = Clock::now();
   bool was_cached = false;
   auto encoded = encode_picture(
@@ -196,7 +212,12 @@ int64_t BatchRequest::tokens_left() const {
   return static_cast<int64_t>(wish_.tokens.size()) - static_cast<int64_t>(counts_.fed_tokens);
 }
 
-// Pieces of a prompt end where those of Engine::feed do, or within these at the end of a fold: what is
+int64_t BatchRequest::tokens_to_branch() const {
+  if (branches_.empty()) return tokens_left();
+  return branches_.front() - session_->timeline().position();
+}
+
+// Pieces of a prompt end where those of a feed alone do, or within these at the end of a fold: what is
 // summed up together depends little on who shares the step.
 StepEntry BatchRequest::take_part(int64_t most_tokens, int64_t chunk_tokens) {
   passed_over_ = 0;
@@ -204,9 +225,8 @@ StepEntry BatchRequest::take_part(int64_t most_tokens, int64_t chunk_tokens) {
     part_tokens_ = 1;
     return {&session_->timeline_to_step(), {&drawn_, 1}, LogitsWanted::last, &row_, 0};
   }
-  if (counts_.fed_tokens == 0) session_->reserve(tokens_left());
   const int64_t position = session_->timeline().position();
-  const int64_t piece = std::min(tokens_left(), chunk_tokens - position % chunk_tokens);
+  const int64_t piece = std::min(tokens_to_branch(), chunk_tokens - position % chunk_tokens);
   part_tokens_ = std::min(piece, most_tokens);
   if (part_tokens_ < piece) {
     const int64_t end = (position + part_tokens_) / lightning_fold_tokens * lightning_fold_tokens;
@@ -233,6 +253,11 @@ void BatchRequest::stepped(uint64_t ns) {
     const bool is_last = part_tokens_ == tokens_left();
     session_->stepped({SharedStep::Part::prompt, part_tokens_, is_last, ns});
     counts_.fed_tokens += static_cast<uint64_t>(part_tokens_);
+    if (!branches_.empty() && tokens_to_branch() == 0) {
+      branches_.erase(branches_.begin());
+      session_->remember(pictures_, first_position_);
+      session_->keep_branch(tokens_left());
+    }
     if (is_last) fed_all();
   }
   part_tokens_ = 0;
@@ -244,6 +269,7 @@ void BatchRequest::fed_all() {
   session_->remember(pictures_, first_position_);
   pictures_.clear();
   rows_.clear();
+  if (wish_.is_prompt) session_->keep();
   if (!wish_.answer) {
     finish(0);
   } else {
@@ -275,7 +301,9 @@ bool BatchRequest::end(int32_t kind) noexcept {
 }
 
 void BatchRequest::finish(int32_t stop_reason) noexcept {
-  if (end(MINIMAX_EVENT_FINISHED)) ended_.front().stop_reason = stop_reason;
+  if (!end(MINIMAX_EVENT_FINISHED)) return;
+  ended_.front().stop_reason = stop_reason;
+  if (counts_.token_count > 0) session_->keep();
 }
 
 void BatchRequest::fail_with(minimax_status status, const char* message) noexcept {

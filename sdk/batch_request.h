@@ -29,12 +29,9 @@ struct LentSampler {
 
 // minimax_batch_request, checked and copied.
 struct BatchWish {
-  struct Picture {
-    int64_t first;  // of its tokens among `tokens`; below 0 when some were fed before
-    PromptPicture picture;
-  };
   std::vector<int32_t> tokens;  // fed first
-  std::vector<Picture> pictures;
+  std::vector<TextPicture> pictures;
+  bool is_prompt = false;  // what of the tokens the prefix cache holds is not computed
   std::shared_ptr<LentSampler> sampler;   // nullptr: greedy
   std::optional<GenerateOptions> answer;  // none: feeds only. Its callbacks are not called
   int32_t priority = 0;
@@ -43,9 +40,11 @@ struct BatchWish {
 
 // What a request has come to.
 struct BatchCounts {
-  uint64_t fed_tokens = 0, token_count = 0;
+  uint64_t fed_tokens = 0, tokens_reused = 0, token_count = 0;
   uint64_t image_count = 0, images_reused = 0;
   uint64_t wait_ns = 0, encode_ns = 0, prefill_ns = 0, decode_ns = 0;
+  int64_t diverged_at = 0;
+  int32_t miss_reason = MINIMAX_MISS_NONE;
 };
 
 // minimax_batch_event
@@ -67,7 +66,7 @@ using BatchEvents = std::list<BatchEvent>;
 // One thread at a time, but cancel() and cancelled(). After an exception the session is whole.
 class BatchRequest {
  public:
-  enum class Phase { waiting, encoding, feeding, answering, ended };
+  enum class Phase { waiting, beginning, encoding, feeding, answering, ended };
 
   // Checks everything that can be checked before, and takes the session and the sampler: errors as of
   // minimax_batch_submit, with both where they were.
@@ -95,6 +94,7 @@ class BatchRequest {
   // MINIMAX_WAIT_...: for one of so many sessions, or for pages beyond so many.
   void wait(int32_t reason, int64_t count, BatchEvents& events) noexcept;
   void start(BatchEvents& events) noexcept;
+  void begin();  // takes over what is known of its prompt, and room for the rest
   void encode_next();
   void draw(BatchEvents& events);  // the token that the next step feeds
   void reserve_drawn();            // room for it, or the end
@@ -137,6 +137,8 @@ class BatchRequest {
   BatchEvent describe(int32_t kind) const;
   bool end(int32_t kind) noexcept;
   int64_t tokens_left() const;
+  int64_t tokens_to_branch() const;
+  void take_over();
   void fed_all();
   void give_back() noexcept;
 
@@ -149,6 +151,7 @@ class BatchRequest {
   std::optional<TextStream> stream_;      // says the answer
   std::vector<PlacedPicture> pictures_;   // encoded
   std::vector<EmbeddedRows> rows_;        // of these
+  std::vector<int64_t> branches_;         // positions at which a snapshot is left, those to come
   const int64_t first_position_;
   int64_t foreseen_end_ = 0;  // position at most, as far as pages are promised
 

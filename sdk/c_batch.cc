@@ -47,18 +47,10 @@ void read_prompt(const minimax_prompt& prompt, const Model& model, size_t first_
   if (prompt.model.get() != &model) {
     fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the batch");
   }
-  const RenderedPrompt& rendered = prompt.prompt.rendered();
-  require(!rendered.tokens.empty(), "the prompt is empty");
-  require(first_token < rendered.tokens.size(), "prompt_first_token is ", first_token,
-          ", the prompt has ", rendered.tokens.size(), " tokens");
-  const auto tokens = std::span(rendered.tokens).subspan(first_token);
-  wish.tokens.assign(tokens.begin(), tokens.end());
-  for (const RenderedPrompt::Place& place : rendered.places) {
-    const PromptPicture& picture = prompt.prompt.picture(place.picture);
-    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
-    wish.pictures.push_back(
-        {static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token), picture});
-  }
+  FedText text = text_of(prompt.prompt, first_token, "prompt_first_token");
+  wish.tokens.assign(text.tokens.begin(), text.tokens.end());
+  wish.pictures = std::move(text.pictures);
+  wish.is_prompt = true;
 }
 
 // Returned by value: prompts and samplers are looked at during the call only.
@@ -113,6 +105,7 @@ minimax_batch_event describe(const BatchEvent& event) {
   told.message_size = event.message.size();
   told.wait_reason = event.wait_reason;
   told.fed_tokens = event.counts.fed_tokens;
+  told.tokens_reused = event.counts.tokens_reused;
   told.token_count = event.counts.token_count;
   told.image_count = event.counts.image_count;
   told.images_reused = event.counts.images_reused;
@@ -120,6 +113,8 @@ minimax_batch_event describe(const BatchEvent& event) {
   told.encode_ns = event.counts.encode_ns;
   told.prefill_ns = event.counts.prefill_ns;
   told.decode_ns = event.counts.decode_ns;
+  told.diverged_at = event.counts.diverged_at;
+  told.miss_reason = event.counts.miss_reason;
   return told;
 }
 

@@ -123,6 +123,9 @@ EngineOptions read_engine_options(const minimax_engine_options* given) {
   require(read.image_cache_bytes_limit >= 0, "image_cache_bytes_limit is ",
           read.image_cache_bytes_limit, ", expected 0 or more");
   options.image_cache_bytes_limit = read.image_cache_bytes_limit;
+  require(read.prefix_cache_bytes_limit >= -1, "prefix_cache_bytes_limit is ",
+          read.prefix_cache_bytes_limit, ", expected -1 or more");
+  options.prefix_cache_bytes_limit = read.prefix_cache_bytes_limit;
   options.progress = read.progress;
   options.progress_user = read.progress_user;
   return options;
@@ -200,6 +203,8 @@ minimax_status minimax_engine_get_memory(const minimax_engine* engine,
     memory.session_bytes = model.session_bytes();
     memory.kv_bytes = model.engine().kv_bytes();
     memory.session_count = model.session_count();
+    const minimax::PrefixCacheStats cached = model.prefixes().stats();
+    memory.prefix_cache_bytes = cached.bytes - cached.kv_bytes;
     minimax::write_struct(memory, out_memory, "out_memory");
   });
 }

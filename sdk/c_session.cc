@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // minimax.h, sections 5 and 7: sessions and generating.
+#include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "minimax.h"
 #include "sdk/generate.h"
@@ -10,8 +12,6 @@
 
 namespace minimax {
 namespace {
-
-constexpr int32_t most_rewind_tokens = 4096;
 
 Session& session_of(minimax_session* session) {
   require(session, "session is NULL");
@@ -31,12 +31,19 @@ std::span<const int32_t> read_tokens(const int32_t* tokens, size_t token_count) 
   return {tokens, token_count};
 }
 
-int64_t rewind_tokens_of(const minimax_session_options* given) {
-  const minimax_session_options options = read_struct(given, "options");
-  require(options.rewind_tokens >= -1 && options.rewind_tokens <= most_rewind_tokens,
-          "rewind_tokens is ", options.rewind_tokens, ", expected -1 to ", most_rewind_tokens);
-  if (options.rewind_tokens == 0) return default_rewind_tokens;
-  return options.rewind_tokens < 0 ? 0 : options.rewind_tokens;
+minimax_feed_report describe(const FeedCounts& counts) {
+  minimax_feed_report report;
+  init_struct(&report);
+  report.token_count = counts.token_count;
+  report.tokens_reused = counts.tokens_reused;
+  report.restore_ns = counts.restore_ns;
+  report.prefill_ns = counts.prefill_ns;
+  report.image_count = counts.image_count;
+  report.images_reused = counts.images_reused;
+  report.encode_ns = counts.encode_ns;
+  report.diverged_at = counts.diverged_at;
+  report.miss_reason = counts.miss_reason;
+  return report;
 }
 
 minimax_session_stats describe(const Session& session) {
@@ -55,7 +62,39 @@ minimax_session_stats describe(const Session& session) {
   return stats;
 }
 
+void require_own_prompt(const minimax_prompt* prompt, const Session& session) {
+  require(prompt, "prompt is NULL");
+  if (prompt->model != session.model()) {
+    fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the session");
+  }
+}
+
+CachePolicy read_cache_policy(int32_t policy) {
+  switch (policy) {
+    case MINIMAX_CACHE_AUTO:
+      return CachePolicy::use;
+    case MINIMAX_CACHE_NO_STORE:
+      return CachePolicy::use_only;
+    case MINIMAX_CACHE_OFF:
+      return CachePolicy::off;
+  }
+  fail(MINIMAX_INVALID_ARGUMENT, "cache_policy is ", policy, ", expected MINIMAX_CACHE_...");
+}
+
 }  // namespace
+
+SessionOptions read_session_options(const minimax_session_options* given) {
+  const minimax_session_options read = read_struct(given, "options");
+  constexpr int32_t most_rewind_tokens = 4096;
+  require(read.rewind_tokens >= -1 && read.rewind_tokens <= most_rewind_tokens, "rewind_tokens is ",
+          read.rewind_tokens, ", expected -1 to ", most_rewind_tokens);
+  const int32_t wanted = read.rewind_tokens == 0 ? default_rewind_tokens : read.rewind_tokens;
+  return {std::max(wanted, 0), read_cache_policy(read.cache_policy)};
+}
+
+void tell(const FeedCounts& counts, minimax_feed_report* out_report) {
+  if (out_report) write_struct(describe(counts), out_report, "out_report");
+}
 
 GenerateOptions read_generate_options(const minimax_generate_options* given) {
   const minimax_generate_options read = read_struct(given, "options");
@@ -92,7 +131,10 @@ minimax_status minimax_session_create(minimax_engine* engine,
   return guard([&] {
     (void)minimax::model_of(engine);
     require(out_session, "out_session is NULL");
-    *out_session = new minimax_session(engine->model, minimax::rewind_tokens_of(options));
+    const minimax::SessionOptions wanted = minimax::read_session_options(options);
+    auto created = std::make_unique<minimax_session>(engine->model, wanted.rewind_tokens);
+    created->set_cache_policy(wanted.cache_policy);
+    *out_session = created.release();
   });
 }
 
@@ -115,21 +157,32 @@ minimax_status minimax_session_feed_prompt_from(minimax_session* session,
                                                 minimax_feed_report* out_report) {
   return guard([&] {
     minimax::Session& fed = session_of(session);
-    require(prompt, "prompt is NULL");
+    minimax::require_own_prompt(prompt, fed);
     if (out_report) minimax::check_struct_size(out_report, "out_report");
-    if (prompt->model != fed.model()) {
-      minimax::fail(MINIMAX_WRONG_MODEL, "the prompt belongs to another engine than the session");
-    }
-    const minimax::FeedCounts counts = fed.feed_prompt(prompt->prompt, first_token);
-    if (!out_report) return;
-    minimax_feed_report report;
-    minimax::init_struct(&report);
-    report.token_count = counts.token_count;
-    report.prefill_ns = counts.prefill_ns;
-    report.image_count = counts.image_count;
-    report.images_reused = counts.images_reused;
-    report.encode_ns = counts.encode_ns;
-    minimax::write_struct(report, out_report, "out_report");
+    minimax::FeedCounts counts =
+        fed.feed_text(minimax::text_of(prompt->prompt, first_token, "first_token"));
+    counts.diverged_at += static_cast<int64_t>(first_token);
+    minimax::tell(counts, out_report);
+  });
+}
+
+minimax_status minimax_session_set_prompt(minimax_session* session, const minimax_prompt* prompt,
+                                          minimax_feed_report* out_report) {
+  return guard([&] {
+    minimax::Session& set = session_of(session);
+    minimax::require_own_prompt(prompt, set);
+    if (out_report) minimax::check_struct_size(out_report, "out_report");
+    minimax::tell(set.set_text(minimax::text_of(prompt->prompt, 0, "first_token")), out_report);
+  });
+}
+
+minimax_status minimax_session_set_tokens(minimax_session* session, const int32_t* tokens,
+                                          size_t token_count, minimax_feed_report* out_report) {
+  return guard([&] {
+    minimax::Session& set = session_of(session);
+    const auto ids = minimax::read_tokens(tokens, token_count);
+    if (out_report) minimax::check_struct_size(out_report, "out_report");
+    minimax::tell(set.set_text({ids, {}}), out_report);
   });
 }
 
@@ -279,7 +332,9 @@ minimax_status minimax_session_fork(const minimax_session* session, minimax_sess
   return guard([&] {
     const minimax::Session& forked = session_of(session);
     require(out_session, "out_session is NULL");
-    *out_session = new minimax_session(*forked.mark());
+    auto created = std::make_unique<minimax_session>(*forked.mark());
+    created->set_cache_policy(forked.cache_policy());
+    *out_session = created.release();
   });
 }
 

@@ -79,6 +79,7 @@ GenerateResult generate(Session& session, Sampler& sampler, const GenerateOption
     }
   }
   if (result.stop_reason != MINIMAX_STOP_CALLBACK) speaker.finish();
+  if (result.token_count > 0) session.keep();
   result.decode_ns = static_cast<uint64_t>(
       std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
   return result;

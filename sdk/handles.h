@@ -51,6 +51,11 @@ struct minimax_batch {
 
 namespace minimax {
 
+struct SessionOptions {
+  int64_t rewind_tokens;  // 0: none
+  CachePolicy cache_policy;
+};
+
 inline const Model& model_of(const minimax_engine* engine) {
   require(engine, "engine is NULL");
   return *engine->model;
@@ -67,5 +72,9 @@ inline Sampler& sampler_of(const minimax_sampler* sampler) {
 EngineOptions read_engine_options(const minimax_engine_options* given);
 SamplerOptions read_sampler_options(const minimax_sampler_options* given);
 GenerateOptions read_generate_options(const minimax_generate_options* given);
+SessionOptions read_session_options(const minimax_session_options* given);
+
+// The report, if it is asked for.
+void tell(const FeedCounts& counts, minimax_feed_report* out_report);
 
 }  // namespace minimax

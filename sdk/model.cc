@@ -4,11 +4,20 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "engine/kernels/open_backend.h"
 
 namespace minimax {
 namespace {
 
 constexpr size_t default_image_cache_bytes = size_t{256} << 20;
+constexpr size_t prefix_cache_part = 8;  // of the memory that is free beside the weights
+
+size_t prefix_cache_bytes(const EngineOptions& options) {
+  const int64_t limit = options.prefix_cache_bytes_limit;
+  if (limit < 0) return 0;
+  return limit > 0 ? static_cast<size_t>(limit)
+                   : available_bytes(options.device) / prefix_cache_part;
+}
 
 }  // namespace
 
@@ -22,6 +31,8 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
   const int64_t limit = options.image_cache_bytes_limit;
   model->pictures_ = std::make_unique<Pictures>(
       path, *model->engine_, limit > 0 ? static_cast<size_t>(limit) : default_image_cache_bytes);
+  model->prefixes_ = std::make_unique<PrefixCache>(*model->engine_, prefix_cache_bytes(options));
+  model->engine_->set_reclaimer([&prefixes = *model->prefixes_] { return prefixes.give_up_one(); });
   if (model->tokenizer_) {
     const int32_t defined = model->tokenizer_->vocabulary_size();
     require_file(defined <= model->vocabulary_size(), path.string(), ": the tokenizer has ",

@@ -13,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "sdk/pictures.h"
+#include "sdk/prefix_cache.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -26,6 +27,7 @@ class Model {
 
   Engine& engine() const { return *engine_; }
   Pictures& pictures() const { return *pictures_; }
+  PrefixCache& prefixes() const { return *prefixes_; }
   // MINIMAX_NOT_AVAILABLE when there is none.
   const Tokenizer& tokenizer() const;
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
@@ -55,7 +57,8 @@ class Model {
   void find_suppressed();
 
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Pictures> pictures_;  // gone before the engine
+  std::unique_ptr<Pictures> pictures_;     // gone before the engine
+  std::unique_ptr<PrefixCache> prefixes_;  // likewise
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<ChatFormat> chat_format_;
   std::vector<int32_t> stop_tokens_;

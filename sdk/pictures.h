@@ -22,6 +22,14 @@ struct EncodedPicture {
   Tensor rows;  // [N, W] act
 };
 
+// A picture in the history of a session.
+struct PictureSpan {
+  int64_t position;
+  int64_t token_count;  // that were fed
+  ImageId id;
+  int64_t first_row = 0;  // more when its beginning was not fed
+};
+
 struct PictureCacheStats {
   uint64_t entry_count = 0, bytes = 0;
   uint64_t hits = 0, misses = 0, evictions = 0;

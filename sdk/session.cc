@@ -111,25 +111,174 @@ void Session::feed(std::span<const int32_t> tokens, std::span<const PlacedPictur
 
 void Session::feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
   LastRow last(logits_);
-  run(tokens, LogitsWanted::last, last, pictures);
+  run(tokens, LogitsWanted::last, &last, pictures);
 }
 
-FeedCounts Session::feed_prompt(const Prompt& prompt, size_t first_token) {
+PrefixKey key_behind(PrefixKey key, const FedText& text) {
+  const auto end = static_cast<int64_t>(text.tokens.size());
+  std::vector<PictureSpan> pictures;
+  for (const TextPicture& placed : text.pictures) {
+    const int64_t first = std::max<int64_t>(placed.first, 0), cut = first - placed.first;
+    const int64_t count = std::min(placed.picture.token_count - cut, end - first);
+    pictures.push_back({first, count, placed.picture.image->id(), cut});
+  }
+  const PrefixKey more = prefix_key(text.tokens, pictures);
+  key.insert(key.end(), more.begin(), more.end());
+  return key;
+}
+
+FedText text_of(const Prompt& prompt, size_t first_token, std::string_view name_of_first_token) {
+  const RenderedPrompt& rendered = prompt.rendered();
+  require(!rendered.tokens.empty(), "the prompt is empty");
+  require(first_token < rendered.tokens.size(), name_of_first_token, " is ", first_token,
+          ", the prompt has ", rendered.tokens.size(), " tokens");
+  FedText text{std::span(rendered.tokens).subspan(first_token), {}};
+  for (const RenderedPrompt::Place& place : rendered.places) {
+    const PromptPicture& picture = prompt.picture(place.picture);
+    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
+    text.pictures.push_back(
+        {static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token), picture});
+  }
+  return text;
+}
+
+void Session::check_text(const FedText& text) const {
   require_whole();
-  const std::span<const int32_t> all = prompt.tokens();
-  require(!all.empty(), "the prompt is empty");
-  require(first_token < all.size(), "first_token is ", first_token, ", the prompt has ", all.size(),
-          " tokens");
+  require(!text.tokens.empty(), "token_count is 0, expected 1 or more");
+  model_->check_tokens(text.tokens);
+}
+
+FeedCounts Session::feed_text(const FedText& text) {
+  check_text(text);
   begin();
+  return carry_out(look_up(text), text, timeline_->position());
+}
+
+FeedCounts Session::set_text(const FedText& text) {
+  check_text(text);
+  const auto count = static_cast<int64_t>(text.tokens.size());
+  model_->engine().check_length(0, count);
+  model_->engine().check_pages(Engine::kv_pages_for(count));
+  begin();
+  const PrefixKey wanted = key_behind({}, text);
+  return carry_out(look_up(wanted, standing_in(wanted)), text, 0);
+}
+
+PrefixFound Session::look_up(const FedText& text) const {
+  const int64_t position = timeline_->position();
+  return look_up(key_behind(key(), text), {position, position});
+}
+
+// A session that has just the text stays where it is; for a shorter one it goes back before the last token,
+// whose logits are gone.
+PrefixStanding Session::standing_in(const PrefixKey& wanted) const {
+  const PrefixKey own = key();
+  const auto differs = std::mismatch(own.begin(), own.end(), wanted.begin(), wanted.end());
+  PrefixStanding standing;
+  standing.common = differs.first - own.begin();
+  if (differs.first != own.end()) standing.next = *differs.first;
+  const auto end = static_cast<int64_t>(wanted.size());
+  const bool is_there = standing.common == end && !standing.next && has_logits_;
+  const int64_t reachable = is_there ? end : std::min(standing.common, end - 1);
+  standing.reachable = reachable >= rewind_floor() ? reachable : 0;
+  return standing;
+}
+
+PrefixFound Session::look_up(const PrefixKey& wanted, const PrefixStanding& standing) const {
+  if (cache_policy_ == CachePolicy::off) return PrefixCache::without_cache(wanted, standing);
+  PrefixFound found = model_->prefixes().find(wanted, timeline_->shape().rewind_tokens, standing);
+  if (cache_policy_ == CachePolicy::use_only) found.branches.clear();
+  return found;
+}
+
+void Session::take_over(const PrefixFound& found, int64_t end) {
+  const Engine& engine = model_->engine();
+  const int64_t rest = end - found.reusable;
+  if (found.snapshot) {
+    auto timeline = model_->engine().new_timeline(*found.snapshot->timeline);
+    if (found.reusable < timeline->position()) timeline->rewind(found.reusable);
+    if (rest > 0) engine.reserve(*timeline, rest);
+    std::vector<PictureSpan> pictures(found.snapshot->pictures);
+    timeline_ = std::move(timeline);
+    pictures_ = std::move(pictures);
+    const std::vector<float>& logits = found.snapshot->logits;
+    has_logits_ = !logits.empty() && found.reusable == end;
+    if (has_logits_) std::copy(logits.begin(), logits.end(), logits_.begin());
+    cut_pictures();
+    return;
+  }
+  if (found.reusable < rewind_floor()) {
+    reset();
+  } else if (found.reusable < timeline_->position()) {
+    rewind(timeline_->position() - found.reusable);
+  }
+  if (rest > 0) engine.reserve(*timeline_, rest);
+}
+
+// The text from found.reusable on, of what begins at `base`.
+FeedCounts Session::carry_out(const PrefixFound& found, const FedText& text, int64_t base) {
   FeedCounts counts;
-  const std::vector<PlacedPicture> pictures = encode(prompt, first_token, counts);
+  const int64_t reused = found.reusable - base;
+  const std::vector<PlacedPicture> pictures = encode(text, reused, counts);
+  const auto start = std::chrono::steady_clock::now();
+  take_over(found, base + static_cast<int64_t>(text.tokens.size()));
+  counts.restore_ns = static_cast<uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
   const auto computed_ns = [&] { return counts_.prefill_ns + counts_.decode_ns; };
   const uint64_t before = computed_ns();
-  const std::span<const int32_t> tokens = all.subspan(first_token);
-  feed_on(tokens, pictures);
-  counts.token_count = tokens.size();
+  feed_pieces(found, text.tokens.subspan(static_cast<size_t>(reused)), pictures);
+  keep();
+  counts.token_count = text.tokens.size();
+  counts.tokens_reused = static_cast<uint64_t>(reused);
   counts.prefill_ns = computed_ns() - before;
+  counts.diverged_at = std::max<int64_t>(found.known - base, 0);
+  counts.miss_reason = found.miss_reason;
   return counts;
+}
+
+// What is left of a text, in pieces that end where snapshots are taken.
+void Session::feed_pieces(const PrefixFound& found, std::span<const int32_t> tokens,
+                          std::span<const PlacedPicture> pictures) {
+  const auto end = static_cast<int64_t>(tokens.size());
+  LastRow last(logits_);
+  int64_t done = 0;
+  const auto feed_up_to = [&](int64_t place, LogitsSink* sink) {
+    std::vector<PlacedPicture> shifted(pictures.begin(), pictures.end());
+    for (PlacedPicture& picture : shifted) picture.first -= done;
+    run(tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(place - done)),
+        LogitsWanted::last, sink, shifted);
+    done = place;
+  };
+  for (const int64_t branch : found.branches) {
+    feed_up_to(branch - found.reusable, nullptr);
+    keep_branch(end - done);
+  }
+  if (done < end) feed_up_to(end, &last);
+}
+
+std::shared_ptr<const PrefixSnapshot> Session::snapshot() const {
+  auto made = std::make_shared<PrefixSnapshot>();
+  made->timeline = timeline_->mark();
+  made->pictures = pictures_;
+  if (has_logits_) made->logits = logits_;
+  return made;
+}
+
+void Session::keep_branch(int64_t rest) noexcept {
+  try {
+    auto taken = snapshot();
+    model_->engine().reserve(*timeline_, rest);  // what it shares with the snapshot now
+    model_->prefixes().store(key(), std::move(taken));
+  } catch (const std::exception&) {  // nobody needs it: the session is as it was
+  }
+}
+
+void Session::keep() noexcept {
+  if (cache_policy_ != CachePolicy::use || !model_->prefixes().is_on()) return;
+  try {
+    model_->prefixes().store(key(), snapshot());
+  } catch (const std::exception&) {
+  }
 }
 
 std::shared_ptr<const EncodedPicture> encode_picture(const Model& model,
@@ -144,20 +293,21 @@ std::shared_ptr<const EncodedPicture> encode_picture(const Model& model,
   return encoded;
 }
 
-// The pictures of a prompt from a token on, from the cache or made now.
-std::vector<PlacedPicture> Session::encode(const Prompt& prompt, size_t first_token,
+// The pictures of a text from a token on, from the cache or made now.
+std::vector<PlacedPicture> Session::encode(const FedText& text, int64_t first_token,
                                            FeedCounts& counts) {
   std::vector<PlacedPicture> placed;
   const auto start = std::chrono::steady_clock::now();
-  for (const RenderedPrompt::Place& place : prompt.rendered().places) {
-    const PromptPicture& picture = prompt.picture(place.picture);
-    if (place.first + static_cast<size_t>(picture.token_count) <= first_token) continue;
+  for (const TextPicture& place : text.pictures) {
+    counts.image_count += 1;
+    if (place.first + place.picture.token_count <= first_token) {
+      counts.images_reused += 1;
+      continue;
+    }
     bool was_cached = false;
     auto encoded = encode_picture(
-        *model_, picture, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
-    placed.push_back({static_cast<int64_t>(place.first) - static_cast<int64_t>(first_token),
-                      std::move(encoded)});
-    counts.image_count += 1;
+        *model_, place.picture, [&](int64_t, int64_t) { return cancelled(); }, &was_cached);
+    placed.push_back({place.first - first_token, std::move(encoded)});
     counts.images_reused += was_cached ? 1 : 0;
   }
   if (placed.empty()) return placed;
@@ -172,7 +322,7 @@ void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logi
           " are needed");
   begin();
   EveryRow every(logits, logits_);
-  run(tokens, LogitsWanted::all, every);
+  run(tokens, LogitsWanted::all, &every);
 }
 
 void Session::score(std::span<const int32_t> tokens, std::span<float> logprobs) {
@@ -187,11 +337,11 @@ void Session::score(std::span<const int32_t> tokens, std::span<float> logprobs) 
   }
   begin();
   Scores sink(tokens, scores, logits_);
-  run(tokens, LogitsWanted::all, sink);
+  run(tokens, LogitsWanted::all, &sink);
   std::copy(scores.begin(), scores.end(), logprobs.begin());
 }
 
-void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
+void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink* sink,
                   std::span<const PlacedPicture> pictures) {
   require_whole();
   require(!tokens.empty(), "token_count is 0, expected 1 or more");
@@ -202,8 +352,8 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
   for (const PlacedPicture& placed : pictures) rows.push_back({placed.first, placed.picture->rows});
   expect_pictures(pictures.size());
   try {
-    model_->engine().feed({timeline_.get(), tokens, wanted, &sink, 0, rows}, cancel_);
-    has_logits_ = true;
+    model_->engine().feed({timeline_.get(), tokens, wanted, sink, 0, rows}, cancel_);
+    has_logits_ = sink != nullptr;
   } catch (const Error& error) {
     if (timeline_->position() != before) has_logits_ = false;
     remember(pictures, before);
@@ -236,14 +386,15 @@ void Session::remember(std::span<const PlacedPicture> pictures, int64_t before) 
     const int64_t count = std::min(placed.picture->rows.dim(0), fed - placed.first);
     if (count <= 0) continue;
     const int64_t start = before + placed.first;
-    const bool goes_on = placed.first < 0 && !pictures_.empty() &&
-                         pictures_.back().position == start &&
-                         pictures_.back().id == placed.picture->id;
-    if (goes_on) {
-      pictures_.back().token_count = count;
+    const auto begun =
+        std::find_if(pictures_.rbegin(), pictures_.rend(), [&](const PictureSpan& span) {
+          return span.position - span.first_row == start && span.id == placed.picture->id;
+        });
+    if (begun != pictures_.rend()) {
+      begun->token_count = count - begun->first_row;
     } else {
       const int64_t cut = std::max<int64_t>(-placed.first, 0);  // by whoever fed from within it
-      pictures_.push_back({start + cut, count - cut, placed.picture->id});
+      pictures_.push_back({start + cut, count - cut, placed.picture->id, cut});
     }
   }
 }
@@ -283,6 +434,11 @@ void Session::rewind(int64_t token_count) {
   if (token_count == 0) return;
   timeline_->rewind(position - token_count);
   has_logits_ = false;
+  cut_pictures();
+}
+
+// Those behind the end, or the part of one.
+void Session::cut_pictures() noexcept {
   const int64_t end = timeline_->position();
   while (!pictures_.empty() && pictures_.back().position >= end) pictures_.pop_back();
   if (!pictures_.empty()) {

@@ -21,18 +21,35 @@ struct PlacedPicture {
   std::shared_ptr<const EncodedPicture> picture;
 };
 
-// A picture in a session's history.
-struct PictureSpan {
-  int64_t position;
-  int64_t token_count;  // that were fed
-  ImageId id;
+// A picture of a text that is fed: `first` of its tokens, below 0 when some of them have been fed before.
+struct TextPicture {
+  int64_t first;
+  PromptPicture picture;
 };
+
+// What is fed. Borrows the tokens.
+struct FedText {
+  std::span<const int32_t> tokens;
+  std::vector<TextPicture> pictures;  // ascending
+};
+
+// The prompt from a token on. MINIMAX_INVALID_ARGUMENT when nothing of it is left.
+FedText text_of(const Prompt& prompt, size_t first_token, std::string_view name_of_first_token);
+
+// Of a text that follows another.
+PrefixKey key_behind(PrefixKey key, const FedText& text);
 
 // What feeding a prompt came to.
 struct FeedCounts {
-  uint64_t token_count = 0, prefill_ns = 0;
+  uint64_t token_count = 0, tokens_reused = 0;
+  uint64_t restore_ns = 0, prefill_ns = 0;
   uint64_t image_count = 0, images_reused = 0, encode_ns = 0;
+  int64_t diverged_at = 0;
+  int32_t miss_reason = MINIMAX_MISS_NONE;
 };
+
+// What a session has to do with the prefix cache of its model.
+enum class CachePolicy { use, use_only, off };
 
 struct SessionCounts {
   uint64_t prefill_ns = 0, prefill_tokens = 0;  // of feeds of several tokens
@@ -85,8 +102,10 @@ class Session {
 
   // As minimax_session_feed; several feeds within one begin() and end can be cancelled together.
   void feed(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures = {});
-  // As minimax_session_feed_prompt_from.
-  FeedCounts feed_prompt(const Prompt& prompt, size_t first_token);
+  // As minimax_session_feed_prompt.
+  FeedCounts feed_text(const FedText& text);
+  // As minimax_session_set_prompt.
+  FeedCounts set_text(const FedText& text);
   void feed_logits(std::span<const int32_t> tokens, std::span<float> logits);
   void score(std::span<const int32_t> tokens, std::span<float> logprobs);
 
@@ -108,6 +127,19 @@ class Session {
   // taken by expect_pictures().
   void expect_pictures(size_t count) { pictures_.reserve(pictures_.size() + count); }
   void remember(std::span<const PlacedPicture> pictures, int64_t before);
+  // How to get to the end of a text that follows what there is; nothing has changed yet.
+  PrefixFound look_up(const FedText& text) const;
+  // Stands at the token that computing begins at, with room for all up to `end`. Errors as reserve(): nothing
+  // has changed then, if there is a snapshot.
+  void take_over(const PrefixFound& found, int64_t end);
+  // Leaves a snapshot in the cache, as far as memory allows: where texts branch and `rest` tokens follow, for
+  // which room was reserved; or at the end of a turn.
+  void keep_branch(int64_t rest) noexcept;
+  void keep() noexcept;
+  // MINIMAX_OUT_OF_MEMORY when the cache has no room for it.
+  void pin() { model_->prefixes().store(key(), snapshot(), Keeping::pinned); }
+  CachePolicy cache_policy() const { return cache_policy_; }
+  void set_cache_policy(CachePolicy policy) { cache_policy_ = policy; }
   Loan& loan() { return loan_; }
   const Loan& loan() const { return loan_; }
 
@@ -131,9 +163,18 @@ class Session {
   void require_whole() const;
 
  private:
-  void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink& sink,
+  void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink* sink,
            std::span<const PlacedPicture> pictures = {});
-  std::vector<PlacedPicture> encode(const Prompt& prompt, size_t first_token, FeedCounts& counts);
+  void check_text(const FedText& text) const;
+  PrefixKey key() const { return prefix_key(timeline_->tokens(), pictures_); }
+  PrefixStanding standing_in(const PrefixKey& wanted) const;
+  PrefixFound look_up(const PrefixKey& wanted, const PrefixStanding& standing) const;
+  FeedCounts carry_out(const PrefixFound& found, const FedText& text, int64_t base);
+  void feed_pieces(const PrefixFound& found, std::span<const int32_t> tokens,
+                   std::span<const PlacedPicture> pictures);
+  std::vector<PlacedPicture> encode(const FedText& text, int64_t first_token, FeedCounts& counts);
+  std::shared_ptr<const PrefixSnapshot> snapshot() const;
+  void cut_pictures() noexcept;
   // A status after which the timeline is as it was (Engine::feed).
   static bool leaves_whole(minimax_status status);
 
@@ -144,6 +185,7 @@ class Session {
   std::vector<PictureSpan> pictures_;
   bool has_logits_ = false;
   bool is_poisoned_ = false;
+  CachePolicy cache_policy_ = CachePolicy::use;
   std::atomic<bool> cancel_{false};
   SessionCounts counts_;
 };

@@ -76,6 +76,12 @@ bool PagePool::is_shared(std::byte* page) const {
   return more_owners_.contains(page);
 }
 
+size_t PagePool::owner_count(std::byte* page) const {
+  const std::lock_guard lock(mutex_);
+  const auto shared = more_owners_.find(page);
+  return shared == more_owners_.end() ? 1 : shared->second + 1;
+}
+
 size_t PagePool::used_bytes() const {
   const std::lock_guard lock(mutex_);
   return used_count_ * page_bytes_;

@@ -31,6 +31,7 @@ class PagePool {
   // One more owner for each of these; all of them or none: MINIMAX_OUT_OF_MEMORY.
   void share(std::span<std::byte* const> pages);
   bool is_shared(std::byte* page) const;
+  size_t owner_count(std::byte* page) const;
 
   size_t page_bytes() const { return page_bytes_; }
   size_t used_bytes() const;

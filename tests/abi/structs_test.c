@@ -128,6 +128,10 @@ static minimax_status fill_batch_stats(void* out) {
   return status;
 }
 
+static minimax_status fill_prefix_cache_stats(void* out) {
+  return minimax_engine_get_prefix_cache_stats(engine, out);
+}
+
 static minimax_status save_with(void* options) {
   return minimax_session_save(shown, "structs_test.session", options);
 }
@@ -172,14 +176,15 @@ INIT(batch_stats)
 INIT(session_save_options)
 INIT(session_load_options)
 INIT(session_file_info)
+INIT(prefix_cache_stats)
 
 #define CASE(type, last, use) \
   { #type, sizeof(minimax_##type), offsetof(minimax_##type, last), init_##type, use }
 
 static const struct_case inputs[] = {
-    CASE(engine_options, image_cache_bytes_limit, plan_with),
-    CASE(engine_options, image_cache_bytes_limit, open_with),
-    CASE(session_options, rewind_tokens, create_session_with),
+    CASE(engine_options, prefix_cache_bytes_limit, plan_with),
+    CASE(engine_options, prefix_cache_bytes_limit, open_with),
+    CASE(session_options, cache_policy, create_session_with),
     CASE(sampler_options, top_logprobs, create_sampler_with),
     CASE(generate_options, user, generate_with),
     CASE(batch_options, step_tokens, create_batch_with),
@@ -191,18 +196,18 @@ static const struct_case outputs[] = {
     CASE(device_info, core_count, fill_device_info),
     CASE(memory_plan, sessions_that_fit, fill_plan),
     CASE(engine_info, image_token, fill_info),
-    CASE(engine_memory, session_count, fill_memory),
+    CASE(engine_memory, prefix_cache_bytes, fill_memory),
     CASE(token_info, size, fill_token_info),
     CASE(tile_plan, token_count, fill_tile_plan),
     CASE(image_cache_stats, evictions, fill_image_cache_stats),
-    CASE(feed_report, image_count, fill_feed_report), /* as it was before there were pictures */
-    CASE(feed_report, encode_ns, fill_feed_report),
+    CASE(feed_report, miss_reason, fill_feed_report),
     CASE(image_span, image_id, fill_image_span),
     CASE(session_stats, is_poisoned, fill_stats),
     CASE(generate_result, decode_ns, fill_generate_result),
-    CASE(batch_event, decode_ns, fill_event),
+    CASE(batch_event, miss_reason, fill_event),
     CASE(batch_stats, promised_bytes, fill_batch_stats),
     CASE(session_file_info, model_id, fill_session_file_info),
+    CASE(prefix_cache_stats, evicted_count, fill_prefix_cache_stats),
 };
 
 /* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */

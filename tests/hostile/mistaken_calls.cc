@@ -738,6 +738,8 @@ std::vector<CallCase> option_cases() {
                          {"image_cache_bytes_limit", "-1"}),
       with_engine_option("ImageCacheAsSmallAsCanBe", &Engine::image_cache_bytes_limit,
                          int64_t{INT64_MIN}, {"image_cache_bytes_limit"}),
+      with_engine_option("PrefixCacheBelowNone", &Engine::prefix_cache_bytes_limit, int64_t{-2},
+                         {"prefix_cache_bytes_limit", "-2"}),
       with_engine_option("ChunkNegative", &Engine::chunk_tokens, int64_t{-1}, {"chunk_tokens"}),
       with_engine_option("ChunkTooLong", &Engine::chunk_tokens, int64_t{8193},
                          {"chunk_tokens", "8193"}),

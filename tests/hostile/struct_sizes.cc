@@ -135,6 +135,9 @@ std::vector<StructUse> struct_uses() {
       use_of<minimax_image_cache_stats>(
           "ImageCacheStats",
           [](auto* at) { return minimax_engine_get_image_cache_stats(engine(), at); }),
+      use_of<minimax_prefix_cache_stats>(
+          "PrefixCacheStats",
+          [](auto* at) { return minimax_engine_get_prefix_cache_stats(engine(), at); }),
       use_of<minimax_image_span>(
           "ImageSpan",
           [](auto* at) { return minimax_session_get_image_span(Viewer::get().session(), 0, at); }),

@@ -72,6 +72,12 @@ class Tests(unittest.TestCase):
                                                       "restore @ d40", "read @ d40"])
         self.assertTrue(all(r["avg_ns"] > 0 for r in found))
 
+    def test_a_prompt_that_is_known_up_to_its_last_turn(self):
+        found = rows("-p", "0", "-n", "0", "--hit", "8", "-d", "300", "-r", "2")
+        self.assertEqual([r["test"] for r in found], ["hit8 @ d300"])
+        self.assertEqual([len(r["samples_ns"]) for r in found], [2])
+        self.assertEqual(run("--hit", "8").returncode, 2)
+
     def test_random_weights_of_a_config(self):
         done = run("--synthetic", MODEL + "/config.json", *SMALL, "-o", "jsonl")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -119,6 +119,27 @@ TEST_F(Mark, OutlivesItsSession) {
   EXPECT_EQ(go_on(later, road), expected);
 }
 
+// What a mark shared is the session's alone when the mark ends after a reset.
+TEST_F(Mark, EndsAfterAReset) {
+  const auto prompt = random_tokens(100), road = random_tokens(40);
+  Session straight(model_, 32);
+  const auto expected = go_on(straight, road);
+  Session session(model_, 32);
+  session.feed(prompt);
+  auto mark = session.mark();
+  session.reset();
+  mark.reset();
+  EXPECT_EQ(go_on(session, road), expected);
+  mark = session.mark();
+  session.reset();
+  auto empty = session.mark();  // of states that are not its own
+  mark.reset();
+  Session other(*empty);
+  empty.reset();
+  session.feed(prompt);
+  EXPECT_EQ(go_on(other, road), expected);
+}
+
 TEST_F(Mark, RefusesWhatDoesNotFit) {
   Session session(model_, 32), other(model_, 64);
   session.feed(random_tokens(10));
