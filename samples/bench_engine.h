@@ -37,6 +37,8 @@ class BenchEngine {
   void feed(const std::vector<int32_t>& tokens, int64_t n_batch);
   uint64_t run_sessions(const BenchTest& test);
   void feed_one_by_one(const std::vector<int32_t>& tokens);
+  void stand_at_depth(const BenchTest& test);
+  uint64_t run_branch_test(const BenchTest& test);
   uint64_t run_file_test(const BenchTest& test);
 
   uint64_t load_ns_ = 0;

@@ -25,7 +25,8 @@ struct Setup {
   int64_t chunk_tokens = 0;               // -ub
 };
 
-// save and restore: of a session at the depth; write and read: of as many bytes, plainly.
+// save and restore: of a session at the depth; write and read: of as many bytes, plainly. fork and the
+// three after it: one call each.
 enum class Measure {
   throughput,
   load_cold,
@@ -35,7 +36,11 @@ enum class Measure {
   save,
   restore,
   write,
-  read
+  read,
+  fork,
+  mark,
+  return_to_mark,
+  rewind
 };
 
 struct BenchTest {
