@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,9 @@ class ByteSource {
   // All there are, from the first to the last, where that is known before they are read.
   virtual std::optional<uint64_t> size_bytes() const = 0;
   virtual const std::string& name() const = 0;  // what errors call it
+  // The same bytes once more, from `offset` on, to be read beside this one and by any thread; nullptr where
+  // bytes come from front to back only.
+  virtual std::unique_ptr<ByteSource> part(uint64_t) const { return nullptr; }
 };
 
 }  // namespace minimax

@@ -28,11 +28,17 @@ void fail_errno(const std::filesystem::path& path, int error) {
 
 // Does not wait for the other end of a pipe, which is refused.
 FileReader FileReader::open(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) fail_errno(path, errno);
+  return take(descriptor, path);
+}
+
+FileReader FileReader::take(int descriptor, const std::filesystem::path& path) {
   FileReader file;
   file.file_.path = path;
-  file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  file.descriptor_ = descriptor;
   struct stat info {};
-  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &info) != 0) fail_errno(path, errno);
+  if (::fstat(descriptor, &info) != 0) fail_errno(path, errno);
   if (!S_ISREG(info.st_mode)) fail(MINIMAX_IO_ERROR, path.string(), ": not a regular file");
   file.file_.device = info.st_dev;
   file.file_.serial = info.st_ino;

@@ -28,6 +28,9 @@ class FileReader {
  public:
   // Errors as FileMap::open.
   static FileReader open(const std::filesystem::path& path);
+  // Of an open file, which is closed with the object even when this fails; `path` is what errors call it.
+  // MINIMAX_IO_ERROR.
+  static FileReader take(int descriptor, const std::filesystem::path& path);
 
   FileReader(FileReader&& other) noexcept;
   FileReader& operator=(FileReader&& other) noexcept;

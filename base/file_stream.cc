@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 
@@ -71,20 +72,73 @@ void remove_abandoned(const std::filesystem::path& folder, const std::filesystem
   }
 }
 
+void write_all(int descriptor, std::span<const std::byte> bytes,
+               const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      fail(MINIMAX_IO_ERROR, path.string(), ": ", std::generic_category().message(errno));
+    }
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+// Where files must have names, this one has it for a moment.
+int open_nameless(const std::filesystem::path& folder) {
+  constexpr int flags = O_RDWR | O_CLOEXEC;
+  constexpr mode_t own = 0600;
+  const int descriptor = ::open(folder.c_str(), O_TMPFILE | flags, own);
+  if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return descriptor;
+  std::filesystem::path part;
+  const auto make = [](const char* name) { return ::open(name, O_CREAT | O_EXCL | flags, own); };
+  const int named = make_part(folder / "nameless", make, part);
+  if (named >= 0) ::unlink(part.c_str());
+  return named;
+}
+
 constexpr mode_t as_umask_allows = 0666;
 constexpr uint64_t sync_bytes = uint64_t{8} << 20;
 
 }  // namespace
 
 FileSource::FileSource(const std::filesystem::path& path)
-    : file_(FileReader::open(path)), name_(path.string()) {
+    : file_(std::make_shared<FileReader>(FileReader::open(path))), name_(path.string()) {
+}
+
+FileSource::FileSource(FileReader file, std::string name)
+    : file_(std::make_shared<FileReader>(std::move(file))), name_(std::move(name)) {
+}
+
+std::unique_ptr<ByteSource> FileSource::part(uint64_t offset) const {
+  auto part = std::make_unique<FileSource>(*this);
+  part->done_bytes_ = static_cast<size_t>(offset);
+  return part;
 }
 
 void FileSource::read(std::span<std::byte> to) {
-  const size_t count = file_.read_some(done_bytes_, to);
+  const size_t count = file_->read_some(done_bytes_, to);
   done_bytes_ += count;
   require_file(count == to.size(), name_, ": ends after ", done_bytes_, " bytes, ",
                to.size() - count, " more are expected there");
+}
+
+NamelessSink::NamelessSink(const std::filesystem::path& folder)
+    : folder_(folder), descriptor_(open_nameless(folder)) {
+  if (descriptor_ < 0) fail_errno(folder_, errno);
+}
+
+NamelessSink::~NamelessSink() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void NamelessSink::write(std::span<const std::byte> bytes) {
+  write_all(descriptor_, bytes, folder_);
+}
+
+std::unique_ptr<ByteSource> NamelessSink::read_back() {
+  return std::make_unique<FileSource>(FileReader::take(std::exchange(descriptor_, -1), folder_),
+                                      "a file in " + folder_.string());
 }
 
 FileSink::FileSink(const std::filesystem::path& path)
@@ -123,13 +177,8 @@ void FileSink::require_done(int result) const {
 }
 
 void FileSink::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) require_done(-1);
-    bytes = bytes.subspan(static_cast<size_t>(count));
-    done_bytes_ += static_cast<uint64_t>(count);
-  }
+  write_all(descriptor_, bytes, path_);
+  done_bytes_ += bytes.size();
   begin_to_sync();
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,15 +20,36 @@ class FileSource final : public ByteSource {
  public:
   // MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR.
   explicit FileSource(const std::filesystem::path& path);
+  FileSource(FileReader file, std::string name);
 
   void read(std::span<std::byte> to) override;
-  std::optional<uint64_t> size_bytes() const override { return file_.identity().size_bytes; }
+  std::optional<uint64_t> size_bytes() const override { return file_->identity().size_bytes; }
   const std::string& name() const override { return name_; }
+  std::unique_ptr<ByteSource> part(uint64_t offset) const override;
 
  private:
-  const FileReader file_;
-  const std::string name_;
+  std::shared_ptr<const FileReader> file_;  // also of its parts
+  std::string name_;
   size_t done_bytes_ = 0;
+};
+
+// A file without a name in some folder: nobody else sees it, and it is gone with its last reader, even when
+// the program is killed. One thread at a time.
+class NamelessSink final : public ByteSink {
+ public:
+  // MINIMAX_NOT_FOUND when there is no such folder, MINIMAX_IO_ERROR.
+  explicit NamelessSink(const std::filesystem::path& folder);
+  ~NamelessSink() override;
+  NamelessSink(const NamelessSink&) = delete;
+  NamelessSink& operator=(const NamelessSink&) = delete;
+
+  void write(std::span<const std::byte> bytes) override;
+  // What was written, to be read from its beginning. Nothing can be written any more.
+  std::unique_ptr<ByteSource> read_back();
+
+ private:
+  const std::filesystem::path folder_;
+  int descriptor_ = -1;
 };
 
 // A file that is written beside the one of that name and takes its place in commit(): at every moment

@@ -88,6 +88,8 @@ class Engine {
   DType compute_type() const;
   size_t workspace_bytes() const;
   size_t kv_bytes() const { return pages_->used_bytes(); }
+  // Sessions lie in the host's own memory.
+  bool memory_is_host() const { return backend_->memory().host_addressable(); }
   // Ids whose embedding is all zero: they were never trained and must not be sampled.
   std::span<const int32_t> zero_rows() const { return zero_rows_; }
 

@@ -470,8 +470,15 @@ MINIMAX_API minimax_status minimax_prompt_text(const minimax_prompt *prompt, cha
 
 typedef struct minimax_session minimax_session;
 
-/* A session as it was at some moment. Immutable; any thread. Keeps its engine alive. */
+/* A session as it was at some moment. Only where it lies can change; any thread. Keeps its engine alive. */
 typedef struct minimax_snapshot minimax_snapshot;
+
+/* Where a snapshot lies. */
+enum {
+  MINIMAX_HOME_DEVICE = 0, /* in the engine's memory, shared with sessions as far as they are the same */
+  MINIMAX_HOME_HOST = 1,   /* in the program's memory */
+  MINIMAX_HOME_FILE = 2
+};
 
 typedef struct minimax_snapshot_info {
   size_t struct_size;
@@ -479,6 +486,8 @@ typedef struct minimax_snapshot_info {
   uint64_t image_count; /* pictures among the tokens */
   uint64_t state_bytes; /* of lightning states and log, shared with sessions that have not gone on since */
   uint64_t kv_bytes;    /* pages of keys and values, shared likewise */
+  int32_t home;         /* MINIMAX_HOME_...; but on the device the two above are 0 */
+  uint64_t moved_bytes; /* of host memory, or of the file; 0 on the device */
 } minimax_snapshot_info;
 
 /* What a session has to do with the prefix cache of its engine (section 10). */
@@ -638,10 +647,13 @@ MINIMAX_API minimax_status minimax_session_rewind_floor(const minimax_session *s
  *   MINIMAX_OUT_OF_MEMORY */
 MINIMAX_API minimax_status minimax_session_mark(const minimax_session *session,
                                                 minimax_snapshot **out_snapshot);
-/* The session becomes what it, or another of the same engine, was; the snapshot stays.
+/* The session becomes what it, or another of the same engine, was; the snapshot stays, where it lies too: one
+ * that was moved is read into the session.
+ * With the session where it was:
  *   MINIMAX_WRONG_MODEL  of another engine
  *   MINIMAX_UNSUPPORTED  of a session with other rewind_tokens
- *   MINIMAX_OUT_OF_MEMORY, with the session where it was */
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_CONTEXT_FULL, MINIMAX_IO_ERROR
+ *   MINIMAX_BAD_FILE     of a moved one: its bytes are no longer those that were written */
 MINIMAX_API minimax_status minimax_session_return_to(minimax_session *session,
                                                      const minimax_snapshot *snapshot);
 /* Another session at the same place, to be freed like any other; from here on each goes its own way.
@@ -650,6 +662,19 @@ MINIMAX_API minimax_status minimax_session_fork(const minimax_session *session,
                                                 minimax_session **out_session);
 MINIMAX_API minimax_status minimax_snapshot_get_info(const minimax_snapshot *snapshot,
                                                      minimax_snapshot_info *out_info);
+/* Moves a snapshot: off the device, so that what nobody else shares is free there, or back. Whoever returns to
+ * it later goes on to the bit as if it had stayed.
+ *   home    MINIMAX_HOME_...; on the CPU, HOST is the same as DEVICE
+ *   folder  with FILE: where the file is made, without a name: nobody else sees it, and it is gone with the
+ *           snapshot, or with the program. Else NULL
+ * What was shared is copied: a snapshot that comes back to the device takes memory of its own.
+ * With the snapshot as it was:
+ *   MINIMAX_NOT_FOUND   there is no such folder
+ *   MINIMAX_IO_ERROR    the disk is full, say
+ *   MINIMAX_BAD_FILE    what was moved is no longer what was written
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_CONTEXT_FULL (kv_bytes_limit) */
+MINIMAX_API minimax_status minimax_snapshot_move(minimax_snapshot *snapshot, int32_t home,
+                                                 const char *folder);
 MINIMAX_API void minimax_snapshot_free(minimax_snapshot *snapshot);
 /* Forgets everything: an empty timeline again. Pages go back to the engine. */
 MINIMAX_API minimax_status minimax_session_reset(minimax_session *session);

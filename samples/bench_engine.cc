@@ -36,6 +36,13 @@ EngineHandle open_timed(const Setup& setup, uint64_t seed, uint64_t& out_ns) {
   return engine;
 }
 
+constexpr int64_t rewound_tokens = 8;
+
+bool is_branch_test(Measure measure) {
+  return measure == Measure::fork || measure == Measure::mark ||
+         measure == Measure::return_to_mark || measure == Measure::rewind;
+}
+
 SamplerHandle create_greedy_sampler(const minimax_engine* engine) {
   minimax_sampler_options options;
   minimax_sampler_options_init(&options);
@@ -72,15 +79,47 @@ void BenchEngine::feed_one_by_one(const std::vector<int32_t>& tokens) {
   for (const int32_t& token : tokens) check(minimax_session_feed(session_.get(), &token, 1));
 }
 
-// The session stays as it is from one of these tests to the next.
-uint64_t BenchEngine::run_file_test(const BenchTest& test) {
-  minimax_session_stats stats;
-  minimax_session_stats_init(&stats);
-  check(minimax_session_get_stats(session_.get(), &stats));
-  if (stats.position != test.n_depth) {
-    check(minimax_session_reset(session_.get()));
-    feed(draw(test.n_depth), test.n_batch);
+// The session stays as it is from one test that begins so to the next.
+void BenchEngine::stand_at_depth(const BenchTest& test) {
+  int64_t position = 0;
+  check(minimax_session_position(session_.get(), &position));
+  if (position == test.n_depth) return;
+  check(minimax_session_reset(session_.get()));
+  feed(draw(test.n_depth), test.n_batch);
+}
+
+uint64_t BenchEngine::run_branch_test(const BenchTest& test) {
+  stand_at_depth(test);
+  SnapshotHandle before;
+  if (test.measure == Measure::return_to_mark) {
+    before = mark(session_.get());
+    feed_one_by_one(draw(1));  // else there is nothing to return from
   }
+  if (test.measure == Measure::rewind) feed_one_by_one(draw(rewound_tokens));
+  minimax_session* forked = nullptr;
+  minimax_snapshot* marked = nullptr;
+  const Stopwatch stopwatch;
+  switch (test.measure) {
+    case Measure::fork:
+      check(minimax_session_fork(session_.get(), &forked));
+      break;
+    case Measure::mark:
+      check(minimax_session_mark(session_.get(), &marked));
+      break;
+    case Measure::return_to_mark:
+      check(minimax_session_return_to(session_.get(), before.get()));
+      break;
+    default:
+      check(minimax_session_rewind(session_.get(), rewound_tokens));
+  }
+  const uint64_t ns = stopwatch.ns();
+  minimax_session_free(forked);
+  minimax_snapshot_free(marked);
+  return ns;
+}
+
+uint64_t BenchEngine::run_file_test(const BenchTest& test) {
+  stand_at_depth(test);
   if (test.measure == Measure::write) return time_plain_write(test.path);
   if (test.measure == Measure::save) {
     const Stopwatch stopwatch;
@@ -101,6 +140,7 @@ uint64_t BenchEngine::run(const BenchTest& test) {
   if (test.n_sessions > 0) return run_sessions(test);
   if (!test.path.empty()) return run_file_test(test);
   if (test.measure == Measure::hit) return run_hit(test);
+  if (is_branch_test(test.measure)) return run_branch_test(test);
   check(minimax_session_reset(session_.get()));
   feed(draw(test.n_depth), test.n_batch);
   const std::vector<int32_t> prompt = draw(test.n_prompt);

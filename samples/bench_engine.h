@@ -38,6 +38,8 @@ class BenchEngine {
   uint64_t run_sessions(const BenchTest& test);
   uint64_t run_hit(const BenchTest& test);
   void feed_one_by_one(const std::vector<int32_t>& tokens);
+  void stand_at_depth(const BenchTest& test);
+  uint64_t run_branch_test(const BenchTest& test);
   uint64_t run_file_test(const BenchTest& test);
 
   uint64_t load_ns_ = 0;

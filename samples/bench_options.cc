@@ -145,6 +145,9 @@ cxxopts::Options describe() {
       "time to save the session at each depth to this file, and to restore it, beside a plain "
       "write and read of as many bytes",
       cxxopts::value<std::string>());
+  add("branches",
+      "time to fork and to mark the session at each depth, to return to a mark, and to take 8 "
+      "tokens back");
   add("load", "time to open the model, first and again");
   add("b,batch-size", "tokens handed to the library at once", list("2048"));
   add("ubatch-size", "tokens it computes at once (also -ub)", list("512"));
@@ -251,6 +254,15 @@ std::vector<BenchTest> file_tests(const std::string& path, int64_t n_depth, int6
   return tests;
 }
 
+std::vector<BenchTest> branch_tests(int64_t n_depth, int64_t n_batch) {
+  std::vector<BenchTest> tests;
+  for (const Measure measure :
+       {Measure::fork, Measure::mark, Measure::return_to_mark, Measure::rewind}) {
+    tests.push_back({measure, 0, 0, n_depth, n_batch});
+  }
+  return tests;
+}
+
 std::vector<BenchTest> tests_of(const Flags& flags, const std::string& path) {
   std::vector<BenchTest> tests;
   for (const int64_t n_batch : flags.numbers("batch-size")) {
@@ -259,6 +271,9 @@ std::vector<BenchTest> tests_of(const Flags& flags, const std::string& path) {
       for (const auto& [n_prompt, n_gen] : prompts_and_gens(flags)) {
         if (n_prompt + n_gen == 0) continue;
         tests.push_back({Measure::throughput, n_prompt, n_gen, n_depth, n_batch});
+      }
+      if (flags.has("branches")) {
+        for (BenchTest& test : branch_tests(n_depth, n_batch)) tests.push_back(std::move(test));
       }
       if (flags.has("file")) {
         for (BenchTest& test : file_tests(path, n_depth, n_batch)) tests.push_back(std::move(test));
@@ -335,6 +350,14 @@ const char* beginning_of(const BenchTest& test) {
       return "write";
     case Measure::read:
       return "read";
+    case Measure::fork:
+      return "fork";
+    case Measure::mark:
+      return "mark";
+    case Measure::return_to_mark:
+      return "return";
+    case Measure::rewind:
+      return "rewind8";
     case Measure::first_token:
       return "ttft";
     case Measure::hit:

@@ -26,7 +26,8 @@ struct Setup {
 };
 
 // hit: a prompt of the depth, which the prefix cache holds, and n_prompt tokens more is set. save and restore:
-// of a session at the depth; write and read: of as many bytes, plainly.
+// of a session at the depth; write and read: of as many bytes, plainly. fork and the three after it: one call
+// each.
 enum class Measure {
   throughput,
   load_cold,
@@ -37,7 +38,11 @@ enum class Measure {
   save,
   restore,
   write,
-  read
+  read,
+  fork,
+  mark,
+  return_to_mark,
+  rewind
 };
 
 struct BenchTest {

@@ -202,12 +202,31 @@ std::string count_text(uint64_t count) {
   return millions < 1000 ? text("%.2f M", millions) : text("%.2f B", millions / 1000);
 }
 
+struct Unit {
+  const char* name;
+  double scale;  // from tokens a second, or from nanoseconds
+};
+
+Unit unit_of(const BenchTest& test) {
+  switch (test.measure) {
+    case Measure::throughput:
+      return {"", 1};
+    case Measure::fork:
+    case Measure::mark:
+    case Measure::return_to_mark:
+    case Measure::rewind:
+      return {" us", 1e-3};
+    default:
+      return {" ms", 1e-6};
+  }
+}
+
 std::string result_text(const BenchRow& row) {
   const bool is_rate = row.test.measure == Measure::throughput;
   const Spread spread = spread_of(is_rate ? samples_ts(row) : samples_ns(row));
-  const double scale = is_rate ? 1 : 1e-6;
-  return text("%.2f", spread.mean * scale) + " ± " + text("%.2f", spread.deviation * scale) +
-         (is_rate ? "" : " ms");
+  const Unit unit = unit_of(row.test);
+  return text("%.2f", spread.mean * unit.scale) + " ± " +
+         text("%.2f", spread.deviation * unit.scale) + unit.name;
 }
 
 class MarkdownReport : public BenchReport {

@@ -2,6 +2,8 @@
 // minimax-chat: asks a model once, or talks with it. Answers go to stdout, all else to stderr.
 #include <cstdio>
 #include <cxxopts.hpp>
+#include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -25,7 +27,9 @@ constexpr char kCommands[] =
     "/retry         the same, and say that message once more\n"
     "/save FILE     keep the dialogue in a file\n"
     "/load FILE     go on with the dialogue of a file\n"
-    "/tokens        how much the dialogue holds\n"
+    "/branch        the branches of the dialogue\n"
+    "/branch NAME   go on in that branch; a new one begins here\n"
+    "/tokens        what the dialogue holds: tokens, pictures, how far it can go back\n"
     "/quit          leave (so do ctrl-D, and ctrl-C twice)\n"
     "/help          this list\n"
     "ctrl-C         ends an answer; the dialogue goes on\n";
@@ -103,12 +107,50 @@ void complain(const std::exception& error) {
   fprintf(stderr, "minimax-chat: %s\n", error.what());
 }
 
+// On one line, as it could be typed.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\\' || c == '\'') {
+      out += {'\\', c};
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+void show_extent(const Extent& extent) {
+  const auto number = [](auto value) { return static_cast<long long>(value); };
+  if (extent.read > 0) {
+    fprintf(stderr, "the last message found %lld tokens and brought %lld\n", number(extent.reused),
+            number(extent.read));
+  }
+  fprintf(stderr, "can go back: the last %lld tokens one by one",
+          number(extent.position - extent.rewind_floor));
+  for (size_t i = 0; i < extent.turns.size(); ++i) {
+    fprintf(stderr, "%s%lld", i == 0 ? ", /undo to " : ", ", number(extent.turns[i]));
+  }
+  fputs("\n", stderr);
+  for (const minimax_image_span& picture : extent.pictures) {
+    fprintf(stderr, "picture: tokens %lld to %lld\n", number(picture.position),
+            number(picture.position + picture.token_count - 1));
+  }
+  if (extent.last_tokens.empty()) return;
+  fputs("last tokens:", stderr);
+  for (const std::string& token : extent.last_tokens) fprintf(stderr, " %s", quoted(token).c_str());
+  fputs("\n", stderr);
+}
+
 void show_size(const Conversation& conversation) {
   const minimax_session_stats stats = conversation.stats();
   fprintf(stderr, "%lld tokens: %.2f MiB of lightning states, %.2f MiB of keys and values\n",
           static_cast<long long>(stats.position),
           static_cast<double>(stats.state_bytes) / (1 << 20),
           static_cast<double>(stats.kv_bytes) / (1 << 20));
+  show_extent(conversation.extent());
 }
 
 // With a bar while the picture is encoded.
@@ -124,7 +166,9 @@ void add_picture(Conversation& conversation, const std::string& path, bool quiet
 // What a person types, or a pipe brings, until it ends.
 class Dialogue {
  public:
-  Dialogue(Conversation& conversation, bool quiet) : conversation_(conversation), quiet_(quiet) {}
+  Dialogue(std::unique_ptr<Conversation> conversation, bool quiet) : quiet_(quiet) {
+    branches_[branch_] = std::move(conversation);
+  }
 
   int run() {
     if (interactive_) fputs("/help shows the commands\n", stderr);
@@ -169,7 +213,7 @@ class Dialogue {
     }
   }
 
-  void take_message(const std::string& message) { take_end(ask(conversation_, message, quiet_)); }
+  void take_message(const std::string& message) { take_end(ask(conversation(), message, quiet_)); }
 
   void take_end(const Answer& answer) {
     if (answer.stop_reason != MINIMAX_STOP_CANCELLED) return;
@@ -179,13 +223,34 @@ class Dialogue {
   }
 
   void retry() {
-    const std::optional<Answer> answer = conversation_.retry(show_text);
+    const std::optional<Answer> answer = conversation().retry(show_text);
     if (!answer) {
       fputs("there is nothing to say once more\n", stderr);
       return;
     }
     show_end(*answer, quiet_);
     take_end(*answer);
+  }
+
+  Conversation& conversation() { return *branches_.at(branch_); }
+
+  void show_branches() const {
+    for (const auto& [name, conversation] : branches_) {
+      fprintf(stderr, "%c %s: %lld tokens\n", name == branch_ ? '*' : ' ', name.c_str(),
+              static_cast<long long>(conversation->stats().position));
+    }
+  }
+
+  void take_branch(const std::string& name) {
+    if (!branches_.contains(name)) {
+      std::unique_ptr<Conversation> forked = conversation().branch();
+      if (!forked) {
+        fputs("the last message is still unread: say more\n", stderr);
+        return;
+      }
+      branches_[name] = std::move(forked);
+    }
+    branch_ = name;
   }
 
   void take_command(const std::string& line) {
@@ -196,28 +261,34 @@ class Dialogue {
     if (command == "/help") {
       fputs(kCommands, stderr);
     } else if (command == "/reset") {
-      conversation_.reset();
+      conversation().reset();
     } else if (command == "/system") {
-      conversation_.set_system(argument);
+      conversation().set_system(argument);
     } else if (command == "/undo") {
-      if (!conversation_.undo()) fputs("there is nothing to take back\n", stderr);
+      if (!conversation().undo()) fputs("there is nothing to take back\n", stderr);
     } else if (command == "/retry") {
       retry();
     } else if (command == "/image") {
-      add_picture(conversation_, argument, quiet_);
+      add_picture(conversation(), argument, quiet_);
     } else if (command == "/save") {
-      if (!conversation_.save(argument))
+      if (!conversation().save(argument))
         fputs("the last message is still unread: say more\n", stderr);
     } else if (command == "/load") {
-      conversation_.load(argument);
+      conversation().load(argument);
+    } else if (command == "/branch" && argument.empty()) {
+      show_branches();
+    } else if (command == "/branch") {
+      take_branch(argument);
     } else if (command == "/tokens") {
-      show_size(conversation_);
+      show_size(conversation());
     } else {
       fprintf(stderr, "%s is no command; /help shows them\n", command.c_str());
     }
   }
 
-  Conversation& conversation_;
+  // Each branch is a conversation of its own.
+  std::map<std::string, std::unique_ptr<Conversation>> branches_;
+  std::string branch_ = "main";  // the one that goes on
   LineReader reader_;
   const bool quiet_;
   const bool interactive_ = is_terminal(0);
@@ -236,12 +307,12 @@ int answer_once(Conversation& conversation, const std::string& prompt, bool quie
 int chat(const ChatOptions& options) {
   interrupt::install();
   const EngineHandle engine = load(options);
-  Conversation conversation(engine.get(), options.conversation);
+  auto conversation = std::make_unique<Conversation>(engine.get(), options.conversation);
   for (const std::string& image : options.images) {
-    add_picture(conversation, image, options.quiet);
+    add_picture(*conversation, image, options.quiet);
   }
-  if (options.prompt) return answer_once(conversation, *options.prompt, options.quiet);
-  return Dialogue(conversation, options.quiet).run();
+  if (options.prompt) return answer_once(*conversation, *options.prompt, options.quiet);
+  return Dialogue(std::move(conversation), options.quiet).run();
 }
 
 int run(int argc, char** argv) {

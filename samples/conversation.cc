@@ -2,6 +2,7 @@
 // One dialogue on one session.
 #include "samples/conversation.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "samples/terminal.h"
@@ -10,6 +11,7 @@ namespace samples {
 namespace {
 
 constexpr size_t most_turns = 8;  // that can be undone
+constexpr int64_t shown_tokens = 8;
 
 // ctrl-C reaches the session while this lives.
 class Watch {
@@ -58,6 +60,21 @@ int32_t stop_of_last_token(const minimax_engine* engine, const minimax_session* 
   minimax_token_info_init(&info);
   check(minimax_engine_token_info(engine, token, &info));
   return info.is_stop ? MINIMAX_STOP_TOKEN : MINIMAX_STOP_CANCELLED;
+}
+
+std::string text_of(const minimax_engine* engine, int32_t token) {
+  char text[256];
+  size_t size = 0;
+  check(minimax_engine_detokenize(engine, &token, 1, MINIMAX_DETOKENIZE_SPECIAL, text, sizeof text,
+                                  &size));
+  return {text, size};
+}
+
+int64_t position_of(const minimax_snapshot* snapshot) {
+  minimax_snapshot_info info;
+  minimax_snapshot_info_init(&info);
+  check(minimax_snapshot_get_info(snapshot, &info));
+  return info.position;
 }
 
 bool breaks_session(minimax_status status) {
@@ -116,7 +133,7 @@ bool Conversation::undo() {
 std::optional<Answer> Conversation::retry(const ShowText& show) {
   if (turns_.empty()) return std::nullopt;
   const std::string message = turns_.back().message;
-  std::vector<ImageHandle> pictures = std::move(turns_.back().pictures);
+  std::vector<SharedImage> pictures = std::move(turns_.back().pictures);
   undo();
   pictures_ = std::move(pictures);
   return ask(message, show);
@@ -135,7 +152,7 @@ void Conversation::write_turn(std::string_view message) {
     check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_SYSTEM, nullptr, options_.system.data(),
                                      options_.system.size()));
   }
-  for (const ImageHandle& picture : pictures_) {
+  for (const SharedImage& picture : pictures_) {
     check(minimax_prompt_add_image(prompt, picture.get()));
   }
   check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, nullptr, message.data(),
@@ -160,6 +177,8 @@ bool Conversation::feed(Answer& answer) {
   answer.prompt_ns += now_ns() - start_ns;
   answer.prompt_tokens += fed;
   answer.reused_tokens += report.tokens_reused;
+  reused_ = before;
+  read_ = fed;
   fed_ += fed;
   has_debt_ = fed_ < token_count_of(prompt_.get());
   last_stop_ = MINIMAX_STOP_CANCELLED;  // until an answer ends otherwise
@@ -213,11 +232,53 @@ void Conversation::reset() {
   has_debt_ = false;
   pictures_.clear();
   last_stop_ = 0;
+  reused_ = read_ = 0;
 }
 
 void Conversation::set_system(std::string system) {
   reset();
   options_.system = std::move(system);
+}
+
+std::unique_ptr<Conversation> Conversation::branch() const {
+  if (has_debt_) return nullptr;
+  minimax_session* forked = nullptr;
+  check(minimax_session_fork(session_.get(), &forked));
+  SessionHandle session(forked);
+  auto other = std::make_unique<Conversation>(engine_, options_);
+  other->replace_session(std::move(session));
+  other->pictures_ = pictures_;
+  other->turns_ = turns_;
+  other->last_stop_ = last_stop_;
+  other->reused_ = reused_;
+  other->read_ = read_;
+  return other;
+}
+
+Extent Conversation::extent() const {
+  const minimax_session* session = session_.get();
+  Extent extent;
+  extent.position = static_cast<int64_t>(position_of(session));
+  check(minimax_session_rewind_floor(session, &extent.rewind_floor));
+  for (const Turn& turn : turns_) extent.turns.push_back(position_of(turn.before.get()));
+  extent.reused = reused_;
+  extent.read = read_;
+  size_t picture_count = 0;
+  check(minimax_session_image_count(session, &picture_count));
+  for (size_t i = 0; i < picture_count; ++i) {
+    minimax_image_span span;
+    minimax_image_span_init(&span);
+    check(minimax_session_get_image_span(session, i, &span));
+    extent.pictures.push_back(span);
+  }
+  int32_t tokens[shown_tokens];
+  const int64_t count = std::min(shown_tokens, extent.position);
+  size_t found = 0;
+  if (count > 0) {
+    check(minimax_session_tokens(session, extent.position - count, tokens, shown_tokens, &found));
+  }
+  for (size_t i = 0; i < found; ++i) extent.last_tokens.push_back(text_of(engine_, tokens[i]));
+  return extent;
 }
 
 minimax_session_stats Conversation::stats() const {
@@ -234,6 +295,7 @@ void Conversation::replace_session(SessionHandle session) {
   has_debt_ = false;
   pictures_.clear();
   last_stop_ = 0;
+  reused_ = read_ = 0;
 }
 
 }  // namespace samples

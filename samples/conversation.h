@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "samples/handles.h"
 
 namespace samples {
+
+using SharedImage = std::shared_ptr<minimax_image>;
 
 struct ConversationOptions {
   minimax_sampler_options sampler;
@@ -23,6 +26,16 @@ struct Answer {
   uint64_t prompt_tokens = 0, reused_tokens = 0,
            answer_tokens = 0;  // reused: of the prompt, not computed
   uint64_t prompt_ns = 0, answer_ns = 0;
+};
+
+// What a conversation holds, token by token.
+struct Extent {
+  int64_t position = 0;
+  int64_t rewind_floor = 0;     // tokens behind it can be taken back singly
+  std::vector<int64_t> turns;   // positions that undo() goes back to, the earliest first
+  size_t reused = 0, read = 0;  // tokens that the last message found there, and that it brought
+  std::vector<minimax_image_span> pictures;
+  std::vector<std::string> last_tokens;  // as text, special ones written out
 };
 
 // A piece of the answer, whole characters. False ends the answer.
@@ -57,15 +70,20 @@ class Conversation {
   // Begins anew under this system message.
   void set_system(std::string system);
 
+  // Another conversation that stands where this one does, and can undo as much; it draws from the seed on.
+  // nullptr when the last message was interrupted before the session had all of it.
+  std::unique_ptr<Conversation> branch() const;
+
   minimax_session_stats stats() const;
+  Extent extent() const;
 
  private:
-  // The dialogue before a message, and that message.
+  // The dialogue before a message, and that message. Branches share what they have in common.
   struct Turn {
-    SnapshotHandle before;
+    std::shared_ptr<minimax_snapshot> before;
     int32_t last_stop;
     std::string message;
-    std::vector<ImageHandle> pictures;
+    std::vector<SharedImage> pictures;
   };
 
   void begin_turn(std::string_view message);
@@ -79,13 +97,14 @@ class Conversation {
   SessionHandle session_;
   PromptHandle prompt_;
   SamplerHandle sampler_;
-  std::vector<ImageHandle> pictures_;  // for the next message
+  std::vector<SharedImage> pictures_;  // for the next message
   // Of the prompt: tokens that the session has got. ctrl-C may have kept the rest from it; the next
   // turn is then written behind it.
   size_t fed_ = 0;
   bool has_debt_ = false;
-  std::vector<Turn> turns_;  // the last few
-  int32_t last_stop_ = 0;    // how the last answer ended; 0 before the first turn
+  std::vector<Turn> turns_;       // the last few
+  int32_t last_stop_ = 0;         // how the last answer ended; 0 before the first turn
+  size_t reused_ = 0, read_ = 0;  // tokens that the last message found there, and that it brought
 };
 
 }  // namespace samples

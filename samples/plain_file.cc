@@ -65,10 +65,11 @@ uint64_t time_plain_write(const std::string& path) {
 }
 
 uint64_t time_plain_read(const std::string& path) {
-  const Stopwatch stopwatch;
-  const OpenFile file(path, O_RDONLY);
   const size_t size = std::filesystem::file_size(path);
   const std::unique_ptr<char[]> bytes(new char[size]);
+  std::fill_n(bytes.get(), size, '\1');  // the system makes memory when it is written first
+  const Stopwatch stopwatch;
+  const OpenFile file(path, O_RDONLY);
   for (size_t at = 0; at < size;) {
     const ssize_t count = ::read(file.number(), bytes.get() + at, std::min(kPieceBytes, size - at));
     file.require(count > 0);

@@ -9,7 +9,7 @@ namespace samples {
 
 // Nanoseconds of writing as many bytes as the file has over another one beside it, and of syncing that.
 uint64_t time_plain_write(const std::string& path);
-// Nanoseconds of reading the file into memory that is taken for it.
+// Nanoseconds of reading the file, in one thread, into memory that is there already.
 uint64_t time_plain_read(const std::string& path);
 
 }  // namespace samples

@@ -315,7 +315,7 @@ minimax_status minimax_session_mark(const minimax_session* session,
   return guard([&] {
     const minimax::Session& marked = session_of(session);
     require(out_snapshot, "out_snapshot is NULL");
-    *out_snapshot = new minimax_snapshot{marked.mark()};
+    *out_snapshot = new minimax_snapshot{minimax::Snapshot(marked.mark())};
   });
 }
 
@@ -324,7 +324,7 @@ minimax_status minimax_session_return_to(minimax_session* session,
   return guard([&] {
     minimax::Session& returning = session_of(session);
     require(snapshot, "snapshot is NULL");
-    returning.return_to(*snapshot->mark);
+    snapshot->snapshot.give_to(returning);
   });
 }
 
@@ -343,15 +343,27 @@ minimax_status minimax_snapshot_get_info(const minimax_snapshot* snapshot,
   return guard([&] {
     require(snapshot, "snapshot is NULL");
     require(out_info, "out_info is NULL");
-    const minimax::TimelineMark& timeline = *snapshot->mark->timeline;
+    const minimax::SnapshotFacts facts = snapshot->snapshot.facts();
     minimax_snapshot_info info;
     minimax::init_struct(&info);
-    info.position = static_cast<int64_t>(timeline.tokens.size());
-    info.image_count = snapshot->mark->pictures.size();
-    info.state_bytes =
-        timeline.lightning->states.size_bytes() + timeline.lightning->logs.size_bytes();
-    info.kv_bytes = timeline.pages.size_bytes();
+    info.position = facts.position;
+    info.image_count = facts.image_count;
+    info.state_bytes = facts.state_bytes;
+    info.kv_bytes = facts.kv_bytes;
+    info.home = static_cast<int32_t>(facts.home);
+    info.moved_bytes = facts.moved_bytes;
     minimax::write_struct(info, out_info, "out_info");
+  });
+}
+
+minimax_status minimax_snapshot_move(minimax_snapshot* snapshot, int32_t home, const char* folder) {
+  return guard([&] {
+    require(snapshot, "snapshot is NULL");
+    require(home >= MINIMAX_HOME_DEVICE && home <= MINIMAX_HOME_FILE, "home is ", home,
+            ", expected ", MINIMAX_HOME_DEVICE, " to ", MINIMAX_HOME_FILE);
+    require(home != MINIMAX_HOME_FILE || folder, "folder is NULL");
+    require(home == MINIMAX_HOME_FILE || !folder, "folder is given, home is not MINIMAX_HOME_FILE");
+    snapshot->snapshot.move(static_cast<minimax::SnapshotHome>(home), folder ? folder : "");
   });
 }
 

@@ -11,6 +11,7 @@
 #include "sdk/model.h"
 #include "sdk/prompt.h"
 #include "sdk/session.h"
+#include "sdk/snapshot.h"
 #include "tokenizer/text_stream.h"
 
 struct minimax_engine {
@@ -22,7 +23,7 @@ struct minimax_session : minimax::Session {
 };
 
 struct minimax_snapshot {
-  std::shared_ptr<const minimax::SessionMark> mark;
+  minimax::Snapshot snapshot;
 };
 
 struct minimax_prompt {

@@ -409,11 +409,24 @@ std::shared_ptr<const SessionMark> Session::mark() const {
   return made;
 }
 
-void Session::return_to(const SessionMark& mark) {
+void Session::require_own(const std::shared_ptr<Model>& model_of_mark) const {
   require_whole();
-  if (mark.model != model_) {
+  if (model_of_mark != model_) {
     fail(MINIMAX_WRONG_MODEL, "the mark belongs to another engine than the session");
   }
+}
+
+void Session::return_to(SessionParts parts) {
+  require_own(parts.model);
+  timeline_->require_like(parts.timeline->shape());
+  timeline_ = std::move(parts.timeline);
+  pictures_ = std::move(parts.pictures);
+  has_logits_ = !parts.logits.empty();
+  if (has_logits_) logits_ = std::move(parts.logits);
+}
+
+void Session::return_to(const SessionMark& mark) {
+  require_own(mark.model);
   std::vector<PictureSpan> pictures(mark.pictures);
   timeline_->return_to(*mark.timeline);
   pictures_ = std::move(pictures);

@@ -146,6 +146,8 @@ class Session {
   std::shared_ptr<const SessionMark> mark() const;
   // MINIMAX_WRONG_MODEL, MINIMAX_UNSUPPORTED as Timeline::return_to; all or nothing.
   void return_to(const SessionMark& mark);
+  // Becomes what these parts would make. Errors likewise.
+  void return_to(SessionParts parts);
   // Takes back the last tokens. MINIMAX_NOT_AVAILABLE beyond rewind_floor().
   void rewind(int64_t token_count);
   int64_t rewind_floor() const { return timeline_->committed(); }
@@ -161,6 +163,8 @@ class Session {
   const SessionCounts& counts() const { return counts_; }
   bool is_poisoned() const { return is_poisoned_; }
   void require_whole() const;
+  // MINIMAX_WRONG_MODEL when a mark is of another engine; errors as require_whole().
+  void require_own(const std::shared_ptr<Model>& model_of_mark) const;
 
  private:
   void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink* sink,

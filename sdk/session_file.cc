@@ -2,9 +2,12 @@
 #include "sdk/session_file.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "base/chunk_stream.h"
 #include "base/error.h"
+#include "base/thread_pool.h"
 
 namespace minimax {
 namespace {
@@ -117,6 +120,7 @@ class Loading {
  public:
   Loading(std::shared_ptr<Model> model, ByteSource& source)
       : model_(std::move(model)),
+        source_(source),
         name_(source.name()),
         index_(read_session_index(source)),
         reader_(source) {}
@@ -146,8 +150,6 @@ class Loading {
   }
 
  private:
-  int64_t layers() const { return model_->engine().config().lightning_layer_count(); }
-
   void check_model() const {
     const ModelFingerprint& own = model_->engine().fingerprint();
     if (index_.model == own) return;
@@ -213,21 +215,76 @@ class Loading {
   }
 
   void read_timeline(Timeline& timeline, TimelineChunks& chunks) {
-    const TimelineExtent& extent = index_.extent;
-    for (int64_t i = 0; extent.committed > 0 && i < layers(); ++i) {
-      chunks.read_state(timeline, i, reader_);
+    if (source_.part(0)) {
+      read_side_by_side(timeline);
+    } else {
+      read_in_order(timeline, chunks);
     }
-    for (int64_t i = 0; extent.log_tokens() > 0 && i < layers(); ++i) {
-      chunks.read_log(timeline, extent, i, reader_);
+    chunks.clear_the_rest(timeline, index_.extent);
+  }
+
+  // Memory for pages grows with what was read.
+  void read_in_order(Timeline& timeline, TimelineChunks& chunks) {
+    for (const ChunkPlace& place : index_.chunks) {
+      if (!is_of_timeline(place.kind)) continue;
+      if (place.kind == ChunkKind::kv_page) {
+        const int64_t tokens = (int64_t{place.number} + 1) * kv_page_tokens;
+        timeline.reserve(std::min(tokens, index_.extent.position));
+      }
+      read_chunk(place, timeline, chunks, reader_);
     }
-    for (int64_t i = 0; i < chunks.page_count(extent); ++i) {
-      timeline.reserve(std::min((i + 1) * kv_page_tokens, extent.position));
-      chunks.read_page(timeline, extent, i, reader_);
+  }
+
+  // By several threads, of a source of known size: it has the bytes that its index promises.
+  void read_side_by_side(Timeline& timeline) {
+    timeline.reserve(index_.extent.position);
+    uint64_t offset = index_.total_bytes, timeline_bytes = 0;
+    std::vector<std::pair<ChunkPlace, uint64_t>> placed;  // and its offset; the last first
+    for (auto place = index_.chunks.rbegin();
+         place != index_.chunks.rend() && is_of_timeline(place->kind); ++place) {
+      offset -= place->size_bytes + chunk_checksum_bytes;
+      timeline_bytes += place->size_bytes;
+      placed.emplace_back(*place, offset);
     }
-    chunks.clear_the_rest(timeline, extent);
+    ThreadPool threads(thread_count_for(timeline_bytes));
+    std::vector<TimelineChunks> chunks;
+    for (int i = 0; i < threads.thread_count(); ++i) {
+      chunks.push_back(model_->engine().chunks_of(timeline.shape()));
+    }
+    threads.for_each(static_cast<int64_t>(placed.size()), [&](int64_t i, int thread) {
+      const auto& [place, begin] = placed[static_cast<size_t>(i)];
+      const std::unique_ptr<ByteSource> part = source_.part(begin);
+      ChunkReader reader(*part);
+      read_chunk(place, timeline, chunks[static_cast<size_t>(thread)], reader);
+    });
+  }
+
+  // Starting a thread takes as long as copying some 100 KiB, and few threads copy all that memory can.
+  int thread_count_for(uint64_t size_bytes) const {
+    constexpr uint64_t bytes_each = uint64_t{1} << 19, most = 8;
+    const auto own = static_cast<uint64_t>(model_->engine().options().thread_count);
+    return static_cast<int>(std::clamp<uint64_t>(size_bytes / bytes_each, 1, std::min(own, most)));
+  }
+
+  static bool is_of_timeline(ChunkKind kind) {
+    return kind == ChunkKind::lightning_state || kind == ChunkKind::lightning_log ||
+           kind == ChunkKind::kv_page;
+  }
+
+  void read_chunk(const ChunkPlace& place, Timeline& timeline, TimelineChunks& chunks,
+                  ChunkReader& reader) const {
+    switch (place.kind) {
+      case ChunkKind::lightning_state:
+        return chunks.read_state(timeline, place.number, reader);
+      case ChunkKind::lightning_log:
+        return chunks.read_log(timeline, index_.extent, place.number, reader);
+      default:
+        return chunks.read_page(timeline, index_.extent, place.number, reader);
+    }
   }
 
   const std::shared_ptr<Model> model_;
+  ByteSource& source_;
   const std::string name_;
   SessionIndex index_;
   ChunkReader reader_;
@@ -251,6 +308,19 @@ void save_session(const Session& session, const Sampler* sampler, ByteSink& sink
   }
   if (index.sampler) write_tokens(index.sampler->state.accepted, writer);
   write_timeline(timeline, index.extent, engine.config().lightning_layer_count(), chunks, writer);
+}
+
+void check_session(ByteSource& source) {
+  constexpr uint64_t piece_bytes = uint64_t{256} << 10;
+  const SessionIndex index = read_session_index(source);
+  ChunkReader reader(source);
+  std::vector<std::byte> piece(piece_bytes);
+  for (const ChunkPlace& chunk : index.chunks) {
+    for (uint64_t left = chunk.size_bytes; left > 0; left -= std::min(left, piece_bytes)) {
+      reader.read(std::span(piece).first(static_cast<size_t>(std::min(left, piece_bytes))));
+    }
+    reader.end("a chunk");
+  }
 }
 
 LoadedSession load_session(std::shared_ptr<Model> model, ByteSource& source,

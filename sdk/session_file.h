@@ -27,4 +27,8 @@ void save_session(const Session& session, const Sampler* sampler, ByteSink& sink
 LoadedSession load_session(std::shared_ptr<Model> model, ByteSource& source,
                            SavedSamplerWanted wanted);
 
+// Reads all of a saved session, and believes nothing of it: whether any engine could load it. Errors as
+// load_session, which may find more.
+void check_session(ByteSource& source);
+
 }  // namespace minimax

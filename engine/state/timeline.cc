@@ -69,11 +69,14 @@ std::unique_ptr<TimelineMark> Timeline::mark() const {
   return made;
 }
 
+void Timeline::require_like(const TimelineShape& of_mark) const {
+  if (of_mark.log_rows == shape_.log_rows && of_mark.rewind_tokens == shape_.rewind_tokens) return;
+  fail(MINIMAX_UNSUPPORTED, "the mark is of a session with rewind_tokens ", of_mark.rewind_tokens,
+       ", this one has ", shape_.rewind_tokens);
+}
+
 void Timeline::return_to(const TimelineMark& mark) {
-  if (mark.shape.log_rows != shape_.log_rows || mark.shape.rewind_tokens != shape_.rewind_tokens) {
-    fail(MINIMAX_UNSUPPORTED, "the mark is of a session with rewind_tokens ",
-         mark.shape.rewind_tokens, ", this one has ", shape_.rewind_tokens);
-  }
+  require_like(mark.shape);
   std::vector<int32_t> tokens(mark.tokens);
   pages_.share(mark.pages, static_cast<int64_t>(tokens.size()));
   tokens_ = std::move(tokens);

@@ -96,8 +96,9 @@ class Timeline {
   void advance(std::span<const int32_t> tokens) noexcept;
   // Shares what there is with a mark, and with whoever returns to it. MINIMAX_OUT_OF_MEMORY.
   std::unique_ptr<TimelineMark> mark() const;
-  // Becomes what the mark holds. MINIMAX_UNSUPPORTED when that was a timeline with another
-  // rewind_tokens; MINIMAX_OUT_OF_MEMORY. All or nothing.
+  // MINIMAX_UNSUPPORTED when a mark is of a timeline with another rewind_tokens.
+  void require_like(const TimelineShape& of_mark) const;
+  // Becomes what the mark holds. Errors as require_like(), MINIMAX_OUT_OF_MEMORY. All or nothing.
   void return_to(const TimelineMark& mark);
   // Forgets the tokens from `position` on, which is at least committed(): states and logs stay as they
   // are, and what comes next overwrites what was.

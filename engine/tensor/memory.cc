@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/large_pages.h"
 #include "engine/tensor/buffer.h"
 
 namespace minimax {
@@ -40,6 +41,7 @@ class HostMemory final : public Memory {
   void* allocate(size_t size_bytes) override {
     void* data = ::operator new(size_bytes, alignment, std::nothrow);
     if (!data) fail(MINIMAX_OUT_OF_MEMORY, "cpu: no memory for ", size_bytes, " bytes");
+    wish_for_large_pages(data, size_bytes);
     return data;
   }
   void release(void* data, size_t) noexcept override { ::operator delete(data, alignment); }

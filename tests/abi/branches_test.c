@@ -77,6 +77,49 @@ static void returns_and_forks(minimax_engine* engine) {
   minimax_snapshot_free(NULL);
 }
 
+static void moves_a_snapshot(minimax_engine* engine) {
+  int32_t tokens[60];
+  minimax_snapshot* snapshot = NULL;
+  minimax_session* fork = NULL;
+  minimax_snapshot_info before, info;
+  minimax_session* session = create_session(engine);
+  fill_tokens(tokens, 60);
+  CHECK_OK(minimax_session_feed(session, tokens, 40));
+  CHECK_OK(minimax_session_mark(session, &snapshot));
+  CHECK_OK(minimax_session_fork(session, &fork));
+  minimax_snapshot_info_init(&before);
+  minimax_snapshot_info_init(&info);
+  CHECK_OK(minimax_snapshot_get_info(snapshot, &before));
+  CHECK_EQ(before.home, MINIMAX_HOME_DEVICE);
+  CHECK_EQ(before.moved_bytes, 0);
+
+  CHECK_OK(minimax_snapshot_move(snapshot, MINIMAX_HOME_FILE, "."));
+  CHECK_OK(minimax_snapshot_get_info(snapshot, &info));
+  CHECK_EQ(info.home, MINIMAX_HOME_FILE);
+  CHECK_EQ(info.position, 40);
+  CHECK(info.moved_bytes > 0 && info.state_bytes == 0 && info.kv_bytes == 0);
+  CHECK_FAILS(minimax_snapshot_move(snapshot, MINIMAX_HOME_FILE, "no/such/folder"),
+              MINIMAX_NOT_FOUND);
+  CHECK_SAYS("no/such/folder");
+  CHECK_OK(minimax_session_feed(session, tokens, 7));
+  CHECK_OK(minimax_session_return_to(session, snapshot));
+  expect_same_logits(session, fork);
+
+  CHECK_OK(minimax_snapshot_move(snapshot, MINIMAX_HOME_HOST, NULL));
+  CHECK_OK(minimax_snapshot_get_info(snapshot, &info));
+  CHECK_EQ(info.home, MINIMAX_HOME_DEVICE); /* the CPU's memory is the program's */
+  CHECK(info.state_bytes == before.state_bytes && info.kv_bytes == before.kv_bytes);
+
+  CHECK_FAILS(minimax_snapshot_move(NULL, MINIMAX_HOME_FILE, "."), MINIMAX_INVALID_ARGUMENT);
+  CHECK_FAILS(minimax_snapshot_move(snapshot, 3, NULL), MINIMAX_INVALID_ARGUMENT);
+  CHECK_FAILS(minimax_snapshot_move(snapshot, -1, NULL), MINIMAX_INVALID_ARGUMENT);
+  CHECK_FAILS(minimax_snapshot_move(snapshot, MINIMAX_HOME_FILE, NULL), MINIMAX_INVALID_ARGUMENT);
+  CHECK_FAILS(minimax_snapshot_move(snapshot, MINIMAX_HOME_HOST, "."), MINIMAX_INVALID_ARGUMENT);
+  minimax_snapshot_free(snapshot);
+  minimax_session_free(fork);
+  minimax_session_free(session);
+}
+
 static void strangers_are_refused(minimax_engine* engine) {
   minimax_engine* other_engine = open_demo();
   minimax_session* session = create_session(engine);
@@ -151,6 +194,7 @@ int main(void) {
   minimax_engine* engine = open_demo();
   rewinds_to_its_floor(engine);
   returns_and_forks(engine);
+  moves_a_snapshot(engine);
   strangers_are_refused(engine);
   minimax_engine_free(engine);
   pictures_and_engines_come_along();

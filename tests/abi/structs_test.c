@@ -84,6 +84,14 @@ static minimax_status fill_image_span(void* out) {
   return minimax_session_get_image_span(shown, 0, out);
 }
 
+static minimax_status fill_snapshot_info(void* out) {
+  minimax_snapshot* snapshot = NULL;
+  CHECK_OK(minimax_session_mark(session, &snapshot));
+  const minimax_status status = minimax_snapshot_get_info(snapshot, out);
+  minimax_snapshot_free(snapshot);
+  return status;
+}
+
 static minimax_status fill_feed_report(void* out) {
   CHECK_OK(minimax_session_reset(session));
   return minimax_session_feed_prompt(session, question, out);
@@ -168,6 +176,7 @@ INIT(image_cache_stats)
 INIT(feed_report)
 INIT(image_span)
 INIT(session_stats)
+INIT(snapshot_info)
 INIT(generate_result)
 INIT(batch_options)
 INIT(batch_request)
@@ -203,6 +212,8 @@ static const struct_case outputs[] = {
     CASE(feed_report, miss_reason, fill_feed_report),
     CASE(image_span, image_id, fill_image_span),
     CASE(session_stats, is_poisoned, fill_stats),
+    CASE(snapshot_info, home, fill_snapshot_info), /* as it was before there were homes */
+    CASE(snapshot_info, moved_bytes, fill_snapshot_info),
     CASE(generate_result, decode_ns, fill_generate_result),
     CASE(batch_event, miss_reason, fill_event),
     CASE(batch_stats, promised_bytes, fill_batch_stats),

@@ -141,6 +141,19 @@ TEST_F(FileStream, ReadsToTheEndAndNoFurther) {
             MINIMAX_BAD_FILE);
 }
 
+TEST_F(FileStream, GivesPartsThatAreReadBesideIt) {
+  write("a", "0123456789");
+  FileSource whole(folder_ / "a");
+  const std::unique_ptr<ByteSource> part = whole.part(7);
+  std::string text(3, ' '), beginning(4, ' ');
+  whole.read(std::as_writable_bytes(std::span(beginning)));
+  part->read(std::as_writable_bytes(std::span(text)));
+  EXPECT_EQ(beginning, "0123");
+  EXPECT_EQ(text, "789");
+  EXPECT_EQ(status_of([&] { part->read(std::as_writable_bytes(std::span(text)).first(1)); }),
+            MINIMAX_BAD_FILE);
+}
+
 TEST_F(FileStream, ChunksComeBackWholeOrNotAtAll) {
   const std::string long_text(1'000'000, 'x');
   FileSink writer(folder_ / "a");

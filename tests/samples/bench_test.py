@@ -78,6 +78,16 @@ class Tests(unittest.TestCase):
         self.assertEqual([len(r["samples_ns"]) for r in found], [2])
         self.assertEqual(run("--hit", "8").returncode, 2)
 
+    def test_branches_at_depths(self):
+        calls = ("fork", "mark", "return", "rewind8")
+        found = rows("-p", "0", "-n", "0", "-d", "0,40", "--branches", "-r", "3")
+        self.assertEqual([r["test"] for r in found], [*calls, *(c + " @ d40" for c in calls)])
+        self.assertEqual({len(r["samples_ns"]) for r in found}, {3})
+        feed, = rows("-p", "40", "-n", "0", "-r", "3")
+        self.assertTrue(all(min(r["samples_ns"]) < min(feed["samples_ns"]) for r in found), "none computes a token")
+        lines = bench("-p", "0", "-n", "0", "--branches", "-r", "1").splitlines()
+        self.assertRegex(lines[2], r"fork \|\s+[\d.]+ ± 0\.00 us \|$")
+
     def test_random_weights_of_a_config(self):
         done = run("--synthetic", MODEL + "/config.json", *SMALL, "-o", "jsonl")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """minimax-chat as people use it: one question, a script through a pipe, a terminal with ctrl-C."""
+import fcntl
 import os
 import pathlib
 import pty
 import re
 import select
 import shlex
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -197,6 +200,47 @@ class Pipe(unittest.TestCase):
         self.assertLessEqual(len(done.stdout.splitlines()), 1)
 
 
+class Branches(unittest.TestCase):
+    def test_each_goes_its_own_way(self):
+        """Back in the first branch, the dialogue is as if the second had never been."""
+        ask = "And of Spain?"
+        straight = chat("-q", stdin=f"{QUESTION}\n{ask}\n/tokens\n")
+        done = chat("-q", stdin=f"{QUESTION}\n/branch other\n{WITHOUT_END}\n/branch\n/branch main\n{ask}\n/tokens\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], straight.stdout.splitlines()[-1])
+        branches = dict(re.findall(r"^[ *] (\w+): (\d+) tokens$", done.stderr, re.M))
+        self.assertEqual(sorted(branches), ["main", "other"])
+        self.assertLess(int(branches["main"]), int(branches["other"]))
+        self.assertIn("* other", done.stderr)
+        self.assertTrue(done.stderr.endswith(straight.stderr), done.stderr)
+
+    def test_a_branch_can_undo_what_came_before_it(self):
+        done = chat("-q", stdin=f"{QUESTION}\n/branch b\n/undo\n/branch\n/undo\n{QUESTION}\n/branch main\n/undo\n/branch\n")
+        self.assertEqual(done.stdout.splitlines(), [ANSWER, ANSWER])
+        self.assertRegex(done.stderr, r"\* b: 0 tokens\n  main: [1-9]\d* tokens\nthere is nothing to take back\n"
+                         r"  b: [1-9]\d* tokens\n\* main: 0 tokens\n")
+
+
+class Tokens(unittest.TestCase):
+    def test_tells_what_the_dialogue_holds(self):
+        done = chat("-q", stdin=f"/image {BEE}\n{LOOK}\n{QUESTION}\n/tokens\n")
+        count = int(re.search(r"^(\d+) tokens:", done.stderr, re.M)[1])
+        found, brought = map(int, re.search(r"last message found (\d+) tokens and brought (\d+)", done.stderr).groups())
+        self.assertTrue(136 < found < found + brought < count, done.stderr)
+        back = re.search(r"the last (\d+) tokens one by one, /undo to 0, (\d+)$", done.stderr, re.M)
+        self.assertGreaterEqual(int(back[1]), 32)
+        self.assertEqual(int(back[2]), found)
+        first, last = map(int, re.search(r"^picture: tokens (\d+) to (\d+)$", done.stderr, re.M).groups())
+        self.assertTrue(0 < first < last < found)
+        said = re.search(r"^last tokens: '(.*)'$", done.stderr, re.M)[1].split("' '")
+        self.assertEqual(len(said), 8)
+        self.assertTrue((done.stdout.splitlines()[-1] + said[-1]).endswith("".join(said)), said)
+
+    def test_of_nothing_there_is_nothing_to_tell(self):
+        done = chat("-q", stdin="/tokens\n")
+        self.assertRegex(done.stderr, r"\A0 tokens: .*\ncan go back: the last 0 tokens one by one\n\Z")
+
+
 class Files(unittest.TestCase):
     def test_goes_on_in_another_program(self):
         """With a picture in the history, and a sampler in the middle of its random numbers."""
@@ -232,6 +276,7 @@ class Terminal:
         # A session of its own with this terminal, so that ctrl-C typed here reaches the program.
         self.process = subprocess.Popen(["setsid", "--ctty", "--wait", PROGRAM, "--model", MODEL, *arguments],
                                         stdin=slave, stdout=slave, stderr=slave)
+        self.slave = os.ttyname(slave)
         os.close(slave)
         self.seen = ""
 
@@ -251,6 +296,27 @@ class Terminal:
                 raise AssertionError(f"'{pattern}' did not come, but {self.seen!r} and the end") from closed
         taken, self.seen = self.seen[:match.end()], self.seen[match.end():]
         return taken
+
+    def wait_until_read(self):
+        """Until the program has taken the line that was echoed: ctrl-C lets the terminal forget what is unread."""
+        slave = os.open(self.slave, os.O_RDONLY | os.O_NOCTTY)
+        try:
+            while struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, bytes(4)))[0] > 0:
+                time.sleep(0.001)
+        finally:
+            os.close(slave)
+
+    def interrupt(self, message):
+        """Says something and presses ctrl-C at once; again when the answer was faster."""
+        for _ in range(20):
+            self.type(message + "\n")
+            self.wait_for(re.escape(message) + "\r\n")
+            self.wait_until_read()
+            self.type("\x03")
+            said = self.wait_for(r"\[(interrupted|ctrl-C again leaves)\].*> ")
+            if "[interrupted]" in said:
+                return said
+        raise AssertionError("every answer was faster than ctrl-C")
 
     def exit_code(self):
         try:
@@ -284,10 +350,7 @@ class Keyboard(unittest.TestCase):
         terminal.wait_for(r"\[interrupted\].*> ")
         terminal.type("/tokens\n")
         self.assertGreater(int(re.search(r"(\d+) tokens:", terminal.wait_for("values.*> "))[1]), 10)
-        terminal.type("And then?\n")
-        terminal.wait_for(r"then\?\r\n.{40}")
-        terminal.type("\x03")
-        terminal.wait_for(r"\[interrupted\].*> ")
+        terminal.interrupt("And then?")
         terminal.type("\x03")
         self.assertEqual(terminal.exit_code(), 130)
 
@@ -307,11 +370,7 @@ class Keyboard(unittest.TestCase):
         """A turn that is cut short while it is read is in the dialogue all the same."""
         terminal = Terminal("--threads", "1", "--system", "word " * 4000)
         terminal.wait_for("> ")
-        terminal.type(QUESTION + "\n")
-        terminal.wait_for(r"\?\r\n")
-        time.sleep(0.2)
-        terminal.type("\x03")
-        first, nothing = map(int, SPEEDS.search(terminal.wait_for(r"\[interrupted\].*> ")).groups())
+        first, nothing = map(int, SPEEDS.search(terminal.interrupt(QUESTION)).groups())
         self.assertLess(first, 4000)
         self.assertEqual((first % 512, nothing), (0, 0))
         terminal.type(QUESTION + "\n")
@@ -338,11 +397,7 @@ class Keyboard(unittest.TestCase):
         """The picture that was cut short is owed with the rest of its turn."""
         terminal = Terminal("--threads", "1", "--system", "word " * 4000, "--image", BEE)
         terminal.wait_for("> ")
-        terminal.type(LOOK + "\n")
-        terminal.wait_for(r"\?\r\n")
-        time.sleep(0.2)
-        terminal.type("\x03")
-        first = int(SPEEDS.search(terminal.wait_for(r"\[interrupted\].*> "))[1])
+        first = int(SPEEDS.search(terminal.interrupt(LOOK))[1])
         self.assertLess(first, 4000)
         terminal.type(QUESTION + "\n")
         second = int(SPEEDS.search(terminal.wait_for(r"t/s\].*> "))[1])
@@ -351,9 +406,8 @@ class Keyboard(unittest.TestCase):
         self.assertEqual(terminal.exit_code(), 0)
 
     def test_ctrl_c_in_a_single_answer_leaves(self):
-        terminal = Terminal(*FOREVER, "-p", WITHOUT_END)
-        terminal.wait_for("[a-z]{3}")
-        time.sleep(1)
+        terminal = Terminal("-q", *FOREVER, "-p", WITHOUT_END)
+        terminal.wait_for(".{3}")  # of the answer: nothing else is said
         terminal.type("\x03")
         terminal.wait_for(r"\[interrupted\]")
         self.assertEqual(terminal.exit_code(), 130)

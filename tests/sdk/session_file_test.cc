@@ -134,6 +134,19 @@ TEST(SessionFile, GoesOnToTheBitFromAnyPosition) {
   }
 }
 
+TEST(SessionFile, IsTheSameReadByManyThreadsOrFromFrontToBack) {
+  const auto model = open(text_folder, 4);
+  Session session(model, 32);
+  session.feed(tokens_from(11, 3000));  // large enough for several threads
+  const std::vector<std::byte> bytes = saved(session);
+  ASSERT_GT(bytes.size(), size_t{1} << 20);
+  const Session side_by_side = loaded(model, bytes);
+  ByteView one_way(bytes, testing::SizeKnown::no);
+  const Session in_order(load_session(model, one_way, SavedSamplerWanted::no).session);
+  EXPECT_TRUE(saved(side_by_side) == bytes);
+  EXPECT_TRUE(saved(in_order) == bytes);
+}
+
 TEST(SessionFile, KeepsHowFarItCanGoBack) {
   const auto model = open(text_folder);
   for (const int64_t rewind_tokens : {0, 32, 100}) {
@@ -267,7 +280,7 @@ TEST(SessionFile, TakesItsSamplerAlong) {
   };
   speak(session, sampler, 30);
   const std::vector<std::byte> bytes = saved(session, &sampler);
-  ByteView source(bytes);
+  ByteView source(bytes, testing::SizeKnown::no);
   LoadedSession there = load_session(model, source, SavedSamplerWanted::yes);
   EXPECT_EQ(source.left_bytes(), 0u);
   Session twin(std::move(there.session));
