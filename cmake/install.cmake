@@ -48,6 +48,7 @@ file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/package/minimax.pc
   INPUT ${PROJECT_BINARY_DIR}/package/minimax.pc.in)
 install(FILES ${PROJECT_BINARY_DIR}/package/minimax.pc DESTINATION ${module_folder} COMPONENT development)
 
+# Tools, with the manual that they give themselves.
 if(MINIMAX_SAMPLES)
   if(NOT prefix_is_system)
     file(RELATIVE_PATH path_to_library ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
@@ -55,4 +56,31 @@ if(MINIMAX_SAMPLES)
   endif()
   install(TARGETS minimax-chat minimax-bench
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+
+  find_program(HELP2MAN help2man)
+  find_program(GZIP gzip)
+  if(HELP2MAN AND GZIP AND NOT CMAKE_CROSSCOMPILING AND NOT MINIMAX_SANITIZE)
+    foreach(tool "minimax-chat: talks with a MiniMax-01 model" "minimax-bench: times a MiniMax-01 model")
+      string(REGEX MATCH "(.*): (.*)" tool ${tool})
+      set(tool ${CMAKE_MATCH_1})
+      set(page ${PROJECT_BINARY_DIR}/package/${tool}.1)
+      add_custom_command(OUTPUT ${page}.gz DEPENDS ${tool} VERBATIM
+        COMMAND ${HELP2MAN} --no-info --name ${CMAKE_MATCH_2} --version-string ${PROJECT_VERSION}
+                --output ${page} $<TARGET_FILE:${tool}>
+        COMMAND ${GZIP} -9nf ${page})
+      list(APPEND pages ${page}.gz)
+    endforeach()
+    add_custom_target(minimax_man_pages ALL DEPENDS ${pages})
+    install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
+  endif()
 endif()
+
+# Documents. Debian has a folder of them for each package.
+set(development_documents ${CMAKE_INSTALL_DOCDIR})
+if(MINIMAX_DEB)
+  set(development_documents ${CMAKE_INSTALL_DATADIR}/doc/libminimax-dev)
+else()
+  install(FILES LICENSE packaging/copyright CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
+endif()
+install(FILES samples/hello.c samples/describe_image.c samples/many_sessions.c samples/save_and_resume.c
+  DESTINATION ${development_documents}/examples COMPONENT development)
