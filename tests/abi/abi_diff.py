@@ -4,8 +4,8 @@
 
   abi_diff.py HEADER VERSION_SCRIPT [--compiler CC] [--baseline FOLDER]
 
-abidiff compares a probe (abi_probe.py) of each. New names and fields behind the last ones pass; whatever else
-has changed is printed, and the exit status is 1.
+abidiff compares a probe (abi_probe.py) of each. New names pass, and fields behind the last ones of a struct whose
+_init is told its size; whatever else has changed is printed, and the exit status is 1.
 """
 import argparse
 import pathlib

@@ -13,6 +13,15 @@ BASELINE = pathlib.Path(__file__).resolve().parent / "baseline"
 HEADER = (BASELINE / "minimax.h").read_text(encoding="utf-8")
 VERSIONS = (BASELINE / "minimax.map").read_text(encoding="utf-8")
 
+SMALL = """
+#include <stddef.h>
+#include <stdint.h>
+#define MINIMAX_API
+#define MINIMAX_NUMBER 1
+typedef struct minimax_thing { size_t struct_size; int32_t first; } minimax_thing;
+MINIMAX_API void minimax_thing_init(minimax_thing *thing, size_t struct_size);
+"""
+
 
 def told(*changes, versions=VERSIONS, before=HEADER):
     """What abi_diff says of a header after the changes, each (text that occurs once, new text)."""
@@ -50,14 +59,14 @@ class AbiDiff(unittest.TestCase):
              "MINIMAX_API void minimax_session_free(")), "")
 
     def test_lets_fields_at_the_end_pass(self):
-        self.assertEqual(told(("} minimax_engine_info;", "  int64_t newer;\n} minimax_engine_info;")), "")
+        self.assertEqual(told(("first;", "first; int64_t newer;"), before=SMALL), "")
 
     def test_names_a_field_in_what_was_padding(self):
-        small = ("#include <stddef.h>\n#include <stdint.h>\n#define MINIMAX_API\n#define MINIMAX_NUMBER 1\n"
-                 "typedef struct minimax_thing { size_t struct_size; int32_t first; } minimax_thing;\n"
-                 "MINIMAX_API void minimax_thing_init(minimax_thing *thing);\n")
-        self.assert_named(told(("first;", "first; int32_t newer;"), before=small), "minimax_thing.newer", "padding")
-        self.assertEqual(told(("first;", "first; int64_t newer;"), before=small), "")
+        self.assert_named(told(("first;", "first; int32_t newer;"), before=SMALL), "minimax_thing.newer", "padding")
+
+    def test_names_a_field_that_init_would_write_behind_an_older_struct(self):
+        unsized = SMALL.replace(", size_t struct_size)", ")")
+        self.assert_named(told(("first;", "first; int64_t newer;"), before=unsized), "minimax_thing has grown by newer")
 
     def test_names_fields_that_change_places(self):
         order = told(("  const char *name;", "  const char *passing;"), ("  const char *description;", "  const char *name;"),
@@ -66,8 +75,8 @@ class AbiDiff(unittest.TestCase):
                           "'const char* description' offset changed")
 
     def test_names_a_field_before_the_end(self):
-        self.assert_named(told(("  int32_t image_token;", "  int32_t newer;\n  int32_t image_token;")),
-                          "minimax_engine_info::newer")
+        self.assert_named(told(("int32_t first;", "int64_t newer; int32_t first;"), before=SMALL),
+                          "'int32_t first'", "int64_t")
 
     def test_names_a_field_of_another_type(self):
         self.assert_named(told(("char model_name[64]", "char model_name[128]")), "'char model_name[64]' changed")

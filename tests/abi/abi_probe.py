@@ -9,8 +9,9 @@ enum, so that their values are in the ABI too. The library itself is no good for
 handles are inside, and carries no types of names that it does not use.
 
 With --as-far-as, structs that have a struct_size end where those of the older header do: fields may be
-appended to them, and the compiler refuses one that lies in what was padding, which older programs leave as it
-is. Names that the older header does not have are left out.
+appended to them. The compiler refuses one that lies in what was padding, which older programs leave as it is,
+and one of a struct whose _init is not told how much room the caller has: it would write behind an older
+program's struct. Names that the older header does not have are left out.
 """
 import argparse
 import re
@@ -35,7 +36,7 @@ def field_name(field):
     return re.sub(r"\[\w*\]$", "", field).split()[-1].lstrip("*")
 
 
-def write_struct(name, fields, older_fields):
+def write_struct(name, fields, older_fields, init_parameters):
     """The definition, cut to the length of the older one, and what holds the fields behind that to the rules."""
     count = len(older_fields) if older_fields and name not in PLAIN_STRUCTS else len(fields)
     define = lambda of, shown: f"typedef struct {of} {{ {' '.join(f'{f};' for f in shown)} }} {of};\n"
@@ -45,18 +46,22 @@ def write_struct(name, fields, older_fields):
         written += define(f"whole_{name}", fields)
         written += (f"_Static_assert(offsetof(whole_{name}, {appended}) >= sizeof({name}), \"{name}.{appended} lies "
                     "in the padding of the last release: put a field for the padding before it\");\n")
+        if len(init_parameters) < 2:
+            written += (f"_Static_assert(0, \"{name} has grown by {appended}, and {name}_init would write that behind the "
+                        "struct of an older program: it has to be given sizeof the caller's\");\n")
     return written
 
 
 def probe(header, older):
     old_structs = older.structs() if older else {}
     old_values = older.enum_values() if older else {}
+    parameters_of = {name: parameters for _, name, parameters in header.functions()}
     enums = []
 
     def struct(match):
         name = match[1]
         return write_struct(name, list(declarators(header.structs()[name])),
-                            list(declarators(old_structs.get(name, []))))
+                            list(declarators(old_structs.get(name, []))), parameters_of.get(f"{name}_init", []))
 
     def enum(match):
         entries = [" ".join(entry.split()) for entry in match[1].split(",") if entry.strip()]
