@@ -9,8 +9,9 @@ macro(minimax_find package debian)
   endif()
 endmacro()
 
-# minimax_pkg_config(TARGET MODULE DEBIAN_PACKAGE)
+# minimax_pkg_config(TARGET MODULE DEBIAN_PACKAGE): PkgConfig::TARGET, which static users need as well
 macro(minimax_pkg_config target module debian)
+  list(APPEND MINIMAX_MODULES ${target} ${module})
   pkg_check_modules(${target} QUIET IMPORTED_TARGET ${module})
   if(NOT ${target}_FOUND)
     message(FATAL_ERROR "${module} was not found: install it (Debian: apt install ${debian})")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is needed, then checks layout and layers, builds, and runs the tests. CI runs this.
+# Installs what is needed, checks layout and layers, builds, runs the tests, and tries the Debian packages. CI
+# runs this.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 
@@ -11,4 +12,5 @@ if command -v nvcc >/dev/null; then
     -DMINIMAX_SAMPLES=OFF
   run cmake --build build/cuda-library --target minimax
 fi
-exec scripts/check.sh
+run scripts/check.sh
+run scripts/package.sh

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds minimax.h to the rules of its ABI: nothing by value, sizes first, fixed numbers, exported names.
+"""Holds minimax.h to the rules of its ABI: nothing by value, sizes first, fixed numbers, every name known.
 
-  header_rules.py HEADER --values ENUM_VALUES   shapes of declarations; the numbers of enums
-  header_rules.py HEADER --library LIBRARY      exported names are the declared ones
+  header_rules.py HEADER VERSIONS                     shapes of declarations; the list of names
+  header_rules.py HEADER VERSIONS --library LIBRARY   exported names are the declared ones, each with the
+                                                      symbol version of the release that brought it
+
+VERSIONS is docs/symbols-in-versions, which scripts/renew_abi.py writes.
 """
 import argparse
 import pathlib
@@ -11,48 +14,14 @@ import re
 import subprocess
 import sys
 
+from c_header import Header
+
 # Passed from function to function, and filled by the library: no versions, no _init.
 PLAIN_STRUCTS = {"minimax_logit_bias", "minimax_token_logprob"}
 # long and bool differ between platforms and languages; ints have their width in their name.
 SCALARS = {"void", "char", "float", "size_t", "uint8_t", "int32_t", "int64_t", "uint64_t", "minimax_status",
            "minimax_progress_fn", "minimax_log_fn", "minimax_text_fn", "minimax_token_fn", "minimax_write_fn",
            "minimax_read_fn"}
-
-
-class Header:
-    def __init__(self, path):
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-        self.raw = text
-        self.text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
-
-    def functions(self):
-        """(returned type, name, parameters) of every function that is declared."""
-        pattern = r"MINIMAX_API\s+([\w\s]+?\**)\s*\b(minimax_\w+)\s*\(([^;]*)\)\s*;"
-        return [(" ".join(m[1].split()), m[2], self.split(m[3])) for m in re.finditer(pattern, self.text)]
-
-    def callbacks(self):
-        pattern = r"typedef\s+([\w\s]+?\**)\s*\(\*(minimax_\w+)\)\s*\(([^;]*)\)\s*;"
-        return [(" ".join(m[1].split()), m[2], self.split(m[3])) for m in re.finditer(pattern, self.text)]
-
-    @staticmethod
-    def split(parameters):
-        return [" ".join(p.split()) for p in parameters.split(",")]
-
-    def structs(self):
-        """name -> fields of every struct that is defined."""
-        pattern = r"typedef\s+struct\s+(minimax_\w+)\s*\{([^}]*)\}\s*(\w+)\s*;"
-        return {m[1]: [" ".join(f.split()) for f in m[2].split(";") if f.strip()]
-                for m in re.finditer(pattern, self.text)}
-
-    def enum_values(self):
-        """name -> number, in the order of the header. Every number must be written out."""
-        values = {}
-        for enum in re.finditer(r"\benum\s*\{([^}]*)\}", self.text):
-            for entry in filter(None, (" ".join(e.split()) for e in enum[1].split(","))):
-                match = re.fullmatch(r"(MINIMAX_\w+) = (-?\d+)", entry)
-                name = match[1] if match else entry
-                values[name] = int(match[2]) if match else None
-        return values
 
 
 def base_type(declaration):
@@ -104,50 +73,65 @@ def check_includes(header):
             yield f"includes {name}: only stddef.h and stdint.h stand everywhere"
 
 
-def check_values(header, path):
-    """The committed list is the promise: numbers never change, and are never used again."""
-    promised = {}
-    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, value = line.split()
-            promised[name] = int(value)
-    found = header.enum_values()
-    for name, value in promised.items():
-        if found.get(name) != value:
-            yield f"{name} is {found.get(name)}, promised as {value}"
-    for name, value in found.items():
-        if name not in promised:
-            yield f"{name} = {value} is new: add it to {pathlib.Path(path).name}"
+def check_values(header):
+    for name, value in header.enum_values().items():
+        if value is None:
+            yield f"enumerator '{name}' has no number written out"
 
 
-def check_library(header, library):
-    command = ["nm", "--dynamic", "--defined-only", "--without-symbol-versions", library]
+def read_versions(path):
+    """name -> (since, deprecated, removed) of docs/symbols-in-versions; None where nothing has happened."""
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    return {name: [None if told == "-" else told for told in releases] for name, *releases in rows}
+
+
+def check_names(header, versions):
+    """A name is never taken away while a major version lasts, so a list of names only grows."""
+    names = header.names()
+    for name in names:
+        if name not in versions:
+            yield f"{name} is not in docs/symbols-in-versions: scripts/renew_abi.py brings it there"
+        elif versions[name][2]:
+            yield f"{name} is here, docs/symbols-in-versions says it went with {versions[name][2]}"
+    for name, (since, _, removed) in versions.items():
+        if name not in names and not removed:
+            yield f"{name} is gone, docs/symbols-in-versions has it since {since}"
+
+
+def check_library(header, versions, library):
+    command = ["nm", "--dynamic", "--defined-only", library]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     # A marks the name of a symbol version, which is no symbol of ours.
-    exported = {line.split()[-1] for line in listing.splitlines() if line.split()[-2] != "A"}
+    symbols = [line.split()[-1] for line in listing.splitlines() if line.split()[-2] != "A"]
+    exported = {name: version for name, _, version in (symbol.partition("@@") for symbol in symbols)}
     declared = {name for _, name, _ in header.functions()}
     if not declared:
         yield "declares no function"
-    for name in sorted(declared - exported):
+    for name in sorted(declared - exported.keys()):
         yield f"{name} is declared, but the library does not export it"
-    for name in sorted(exported - declared):
+    for name in sorted(exported.keys() - declared):
         yield f"{name} is exported, but minimax.h does not declare it"
+    for name in sorted(declared & exported.keys() & versions.keys()):
+        expected = f"MINIMAX_{versions[name][0]}"
+        if exported[name] != expected:
+            yield f"{name} is exported as of {exported[name]}, expected {expected}: see sdk/minimax.map"
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("header")
-    ap.add_argument("--values")
+    ap.add_argument("versions")
     ap.add_argument("--library")
     args = ap.parse_args()
-    header = Header(args.header)
+    header, versions = Header(args.header), read_versions(args.versions)
     errors = []
-    if args.values:
-        for check in (check_includes, check_passing, check_results, check_structs):
-            errors += check(header)
-        errors += check_values(header, args.values)
     if args.library:
-        errors += check_library(header, args.library)
+        errors += check_library(header, versions, args.library)
+    else:
+        for check in (check_includes, check_passing, check_results, check_structs, check_values):
+            errors += check(header)
+        errors += check_names(header, versions)
     for error in errors:
         print(f"minimax.h: {error}")
     return 1 if errors else 0
