@@ -105,8 +105,9 @@ from typing import Any
 from . import _raw
 
 ffi: Any = _raw.ffi
-VERSION = ({}, {}, {})
+VERSION = ({0}, {1}, {2})
 """Of the header that this package was made for."""
+__version__ = "{0}.{1}.{2}"
 
 
 class _Number(enum.IntEnum):

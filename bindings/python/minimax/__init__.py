@@ -22,7 +22,7 @@ from ._generation import Generation
 from ._header import (BatchStats, ChatFormat, DeviceInfo, EngineInfo, EngineMemory, EventKind, FeedReport,
                       GenerateResult, ImageCacheStats, ImageSpan, LogLevel, MemoryPlan, NumberType, Role,
                       SessionFileInfo, SessionStats, SnapshotInfo, Status, StopReason, TilePlan, TokenKind,
-                      WaitReason, WeightSource)
+                      WaitReason, WeightSource, __version__)
 from ._image import Image
 from ._library_wide import devices, has_feature, set_log, source_id, version
 from ._prompt import Prompt
@@ -36,6 +36,6 @@ __all__ = [
     "InvalidArgument", "LogLevel", "MemoryPlan", "NotAvailable", "NotFound", "NumberType", "OutOfMemory", "Poisoned",
     "Prompt", "ReadWriteError", "Role", "Sampler", "Session", "SessionFileInfo", "SessionStats", "Snapshot",
     "SnapshotInfo", "Status", "StopReason", "TextStream", "TilePlan", "TokenInfo", "TokenKind", "TokenLogprob",
-    "Tokenizer", "Unsupported", "WaitReason", "WeightSource", "WrongModel", "devices", "has_feature", "plan",
-    "session_file_info", "set_log", "source_id", "version",
+    "Tokenizer", "Unsupported", "WaitReason", "WeightSource", "WrongModel", "__version__", "devices", "has_feature",
+    "plan", "session_file_info", "set_log", "source_id", "version",
 ]

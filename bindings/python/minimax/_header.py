@@ -10,6 +10,7 @@ from . import _raw
 ffi: Any = _raw.ffi
 VERSION = (0, 1, 0)
 """Of the header that this package was made for."""
+__version__ = "0.1.0"
 
 
 class _Number(enum.IntEnum):

@@ -68,7 +68,7 @@ def check(library: Any, layout: Mapping[str, tuple[int, Mapping[str, int]]] = LA
         _check_version(library)
         for name, (size, offsets) in layout.items():
             _check_struct(library, name, size, offsets)
-    except AttributeError as error:
+    except (AttributeError, ffi.error) as error:
         raise ImportError(f"this is not the libminimax that minimax was made for: {error}") from None
 
 

@@ -39,7 +39,7 @@ class Sampler(Handle):
                  penalty_window: int = 0, seed: int = 0, logit_bias: Mapping[int, float] | None = None,
                  top_logprobs: int = 0) -> None:
         need(engine, Engine, "engine")
-        biases = list((logit_bias or {}).items())
+        biases = list(dict(logit_bias or {}).items())
         bias = ffi.new("minimax_logit_bias[]", biases) if biases else NULL
         options = struct(
             "minimax_sampler_options", temperature=temperature, top_p=top_p, min_p=min_p, top_k=top_k,
