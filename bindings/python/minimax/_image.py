@@ -5,15 +5,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ._call import Handle, StrPath, c_path, out
+from ._call import Handle, c_path, out
 from ._errors import check
 from ._library import ffi, lib
 
 if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
     import PIL.Image
-    from typing_extensions import Buffer
 
-    ImageSource: TypeAlias = StrPath | Buffer | PIL.Image.Image
+    Pixels: TypeAlias = numpy.typing.NDArray[numpy.uint8]
+    ImageSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Pixels | PIL.Image.Image
 
 
 def _is_pil(source: object) -> bool:
