@@ -178,12 +178,15 @@ class AnyOrder(unittest.TestCase):
                 things[index] = None
 
     def test_in_circles(self):
+        gc.collect()
+        before = engine().memory().session_count
         for _ in range(20):
             session = asked()
             session.itself = [session, session.logits(), session.mark(), endless(session)]
             next(session.itself[3])
             del session
         gc.collect()
+        self.assertEqual(engine().memory().session_count, before)
 
     def test_at_the_end_of_the_program(self):
         """With everything open, a thread of the library's at work and an answer half way."""
