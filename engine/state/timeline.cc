@@ -108,7 +108,7 @@ void Timeline::rewind(int64_t position) noexcept {
 
 void Timeline::restore(std::vector<int32_t> tokens, int64_t committed) noexcept {
   assert(tokens_.empty() && committed >= 0 && committed % shape_.fold_tokens == 0);
-  const auto position = static_cast<int64_t>(tokens.size());
+  [[maybe_unused]] const auto position = static_cast<int64_t>(tokens.size());
   assert(committed <= position && position - committed <= shape_.log_rows);
   assert(static_cast<int64_t>(pages_.pages().size()) * pages_.page_tokens() >= position);
   tokens_ = std::move(tokens);
