@@ -625,7 +625,8 @@ MINIMAX_API minimax_status minimax_session_image_count(const minimax_session *se
 MINIMAX_API minimax_status minimax_session_get_image_span(const minimax_session *session, size_t index,
                                                           minimax_image_span *out_span);
 /* The logits after the last token: [vocabulary_size] f32, the session's own, valid until the next call
- * that changes it. out_count may be NULL. Suppressed tokens are not masked here.
+ * that changes it. That call writes over them: their memory stays where it is, and readable, as long as
+ * the session lives. out_count may be NULL. Suppressed tokens are not masked here.
  *   MINIMAX_NOT_AVAILABLE  the session is empty, the last feed was cancelled, or tokens were taken back */
 MINIMAX_API minimax_status minimax_session_logits(const minimax_session *session,
                                                   const float **out_logits, size_t *out_count);

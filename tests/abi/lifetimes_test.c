@@ -112,6 +112,28 @@ static void memory_is_given_back(void) {
   minimax_engine_free(engine);
 }
 
+/* Who looks at logits too long sees those of later. */
+static void logits_stay_where_they_are(void) {
+  static const int32_t tokens[] = {1000, 1001, 1002};
+  const float *first, *now;
+  float old;
+  minimax_snapshot* snapshot;
+  family f = create_family();
+  CHECK_OK(minimax_session_feed(f.session, tokens, 3));
+  CHECK_OK(minimax_session_logits(f.session, &first, NULL));
+  CHECK_OK(minimax_session_mark(f.session, &snapshot));
+  old = first[0];
+  CHECK_OK(minimax_session_feed(f.session, tokens, 2));
+  CHECK_OK(minimax_session_logits(f.session, &now, NULL));
+  CHECK(now == first && first[0] != old);
+  CHECK_OK(minimax_session_reset(f.session));
+  CHECK_OK(minimax_session_return_to(f.session, snapshot));
+  CHECK_OK(minimax_session_logits(f.session, &now, NULL));
+  CHECK(now == first && first[0] == old);
+  minimax_snapshot_free(snapshot);
+  for (int member = 0; member < MEMBERS; ++member) free_member(&f, member);
+}
+
 int main(void) {
   null_is_freed();
   any_order_will_do();
@@ -119,5 +141,6 @@ int main(void) {
   a_picture_outlives_its_handle();
   a_picture_outlives_all_engines();
   memory_is_given_back();
+  logits_stay_where_they_are();
   return 0;
 }
