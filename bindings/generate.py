@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the generated parts of the Rust and Go bindings anew from include/minimax.h.
+
+    bindings/generate.py [--check] [rust] [go]     --check: only tells whether they are up to date
+"""
+import argparse
+import pathlib
+import sys
+
+from generator import go, rust
+from generator.header import Header
+
+HERE = pathlib.Path(__file__).resolve().parent
+LANGUAGES = {"rust": rust, "go": go}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("language", nargs="*", choices=[[], *LANGUAGES], default=[])
+    arguments = parser.parse_args()
+    header = Header(HERE.parent / "include/minimax.h")
+    outdated = []
+    for language in arguments.language or LANGUAGES:
+        for name, text in LANGUAGES[language].files(header).items():
+            path = HERE / name
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
+            outdated.append(name)
+            if not arguments.check:
+                path.write_text(text, encoding="utf-8")
+    for name in outdated:
+        print(f"bindings/{name} {'differs from minimax.h: bindings/generate.py writes it anew' * arguments.check}"
+              .strip())
+    return 1 if arguments.check and outdated else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
