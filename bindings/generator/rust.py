@@ -72,7 +72,7 @@ def struct(described):
     name = camel(described.name.removeprefix("minimax_"))
     members = [(member(field), field.comment) for field in described.fields[1:]]
     lines = [doc(described.comment or f"`{described.name}`.", ""),
-             f"#[derive(Debug, Clone, PartialEq)]\n#[non_exhaustive]\npub struct {name} {{\n"]
+             f"#[derive(Debug, Clone, PartialEq, Eq)]\n#[non_exhaustive]\npub struct {name} {{\n"]
     for (field, kind, _), comment in members:
         lines.append(doc(comment, "    ") + f"    pub {field}: {kind},\n")
     lines.append(f"}}\n\nimpl Filled for {name} {{\n    type Raw = raw::{described.name};\n"

@@ -18,7 +18,7 @@ fn ask_pkg_config() -> Result<String, String> {
     if answer.status.success() {
         Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     } else {
-        Err(String::from_utf8_lossy(&answer.stderr).trim().to_string())
+        Err(String::from_utf8_lossy(&answer.stderr).lines().next().unwrap_or_default().to_string())
     }
 }
 

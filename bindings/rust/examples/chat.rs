@@ -6,12 +6,10 @@ use std::sync::{atomic::AtomicBool, atomic::Ordering::SeqCst, Mutex};
 use std::{env, mem::take, process, thread, time::Duration};
 
 use minimax::*;
+type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const HELP: &str = "usage: chat [--model FOLDER] [--max-tokens N] [--temp T] [--seed N]
+const HELP: &str = "usage: chat [--model FOLDER] [--max-tokens N] [--temp T]
 /reset /system TEXT /image FILE /undo /retry /save FILE /load FILE /tokens /quit /help; ctrl-C ends an answer";
-
-type Failure = Box<dyn std::error::Error>;
-
 static ANSWERING: Mutex<Option<Canceller>> = Mutex::new(None);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -34,6 +32,10 @@ fn watch_interrupts() {
     });
 }
 
+fn show(text: &str) -> io::Result<()> {
+    io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush())
+}
+
 // The dialogue before a message, and that message.
 struct Turn(Snapshot, Vec<u8>, Vec<Image>);
 
@@ -49,7 +51,7 @@ struct Chat {
 
 impl Chat {
     // Says a message and streams the answer; whatever fails leaves the dialogue as it was.
-    fn ask(&mut self, message: Vec<u8>) -> Result<(), Failure> {
+    fn ask(&mut self, message: Vec<u8>) -> Outcome<()> {
         self.turns.push(Turn(self.session.mark()?, message, take(&mut self.pictures)));
         *ANSWERING.lock().unwrap() = Some(self.session.canceller());
         let answered = self.answer();
@@ -58,13 +60,12 @@ impl Chat {
             self.undo()?;
         }
         if INTERRUPTED.swap(false, SeqCst) {
-            Ok(eprintln!("\n[interrupted]"))
-        } else {
-            answered
+            return Ok(eprintln!("[interrupted]"));
         }
+        answered
     }
 
-    fn answer(&mut self) -> Result<(), Failure> {
+    fn answer(&mut self) -> Outcome<()> {
         let (mut prompt, turn) = (self.engine.create_prompt()?, &self.turns[self.turns.len() - 1]);
         match self.session.tokens((self.session.position()? - 1).max(0))?.pop() {
             Some(last) if self.engine.token_info(last)?.is_stop => prompt.end_reply(StopReason::TOKEN)?,
@@ -76,18 +77,11 @@ impl Chat {
         prompt.add_message(Role::USER, &turn.1)?;
         prompt.begin_reply()?;
         self.session.feed_prompt(&prompt)?;
-        let mut shown = Ok(());
-        self.session.generate(Some(&mut self.sampler), &self.options, |heard| {
-            if let Heard::Text(text) = heard {
-                shown = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
-            }
-            if shown.is_err() || INTERRUPTED.load(SeqCst) {
-                Break(())
-            } else {
-                Continue(())
-            }
+        self.session.generate(Some(&mut self.sampler), &self.options, |heard| match heard {
+            Heard::Text(text) => show(text).map_or(Break(()), Continue),
+            _ => Continue(()),
         })?;
-        Ok(shown.and_then(|()| writeln!(io::stdout()))?)
+        Ok(show("\n")?)
     }
 
     fn undo(&mut self) -> Result<Option<Turn>> {
@@ -96,17 +90,15 @@ impl Chat {
         Ok(turn)
     }
 
-    // False: leave.
-    fn take_line(&mut self, line: Vec<u8>) -> Result<bool, Failure> {
+    fn take_line(&mut self, line: Vec<u8>) -> Outcome<()> {
         let text = String::from_utf8_lossy(&line).into_owned();
         let (command, argument) = text.split_once(' ').unwrap_or((&text, ""));
         match command {
-            "/quit" => return Ok(false),
+            "/quit" => process::exit(0),
             "/help" => eprintln!("{HELP}"),
             "/reset" | "/system" => {
                 self.sampler.reset()?;
-                self.session.reset()?;
-                (self.turns, self.pictures) = (Vec::new(), Vec::new());
+                (self.session, self.turns) = (self.engine.create_session()?, Vec::new());
                 self.system = if command == "/system" { argument.into() } else { take(&mut self.system) };
             }
             "/image" => self.pictures.push(Image::from_file(argument)?),
@@ -120,41 +112,38 @@ impl Chat {
             },
             "/save" => self.session.save(argument, Some(&self.sampler))?,
             "/load" => {
-                let sampler = if session_file_info(argument)?.has_sampler { Some(&mut self.sampler) } else { None };
+                let has_sampler = session_file_info(argument)?.has_sampler;
+                let sampler = Some(&mut self.sampler).filter(|_| has_sampler);
                 self.session = self.engine.load_session(argument, sampler)?;
-                (self.turns, self.pictures) = (Vec::new(), Vec::new());
+                self.turns.clear();
             }
             "/tokens" => eprintln!("{} tokens", self.session.position()?),
             _ if command.starts_with('/') => eprintln!("{command} is no command; /help shows them"),
             _ if text.trim().is_empty() => {}
             _ => self.ask(line)?,
         }
-        Ok(true)
+        Ok(())
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Outcome<()> {
     let (mut model, mut drawing) = ("models/demo".to_string(), SamplerOptions::default());
     let mut options = GenerateOptions { max_tokens: 2048, ..GenerateOptions::default() };
     let mut words = env::args().skip(1);
-    while let (Some(name), Some(value)) = (words.next(), words.next()) {
-        match name.as_str() {
-            "--model" => model = value,
-            "--max-tokens" => options.max_tokens = value.parse()?,
-            "--temp" => drawing.temperature = value.parse()?,
-            "--seed" => drawing.seed = value.parse()?,
+    while let Some(name) = words.next() {
+        match (name.as_str(), words.next()) {
+            ("--model", Some(value)) => model = value,
+            ("--max-tokens", Some(value)) => options.max_tokens = value.parse()?,
+            ("--temp", Some(value)) => drawing.temperature = value.parse()?,
             _ => return Err(HELP.into()),
         }
     }
     let engine = Engine::open(model)?;
     let (session, sampler) = (engine.create_session()?, engine.create_sampler(&drawing)?);
-    let (turns, pictures) = (Vec::new(), Vec::new());
-    let mut chat = Chat { engine, session, sampler, turns, pictures, system: String::new(), options };
+    let mut chat = Chat { engine, session, sampler, turns: vec![], pictures: vec![], system: String::new(), options };
     watch_interrupts();
     for line in io::stdin().lock().split(b'\n') {
-        if !chat.take_line(line?)? {
-            break;
-        }
+        chat.take_line(line?)?;
     }
     Ok(())
 }

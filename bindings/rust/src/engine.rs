@@ -92,7 +92,7 @@ pub fn plan(path: impl AsRef<Path>, options: &EngineOptions) -> Result<MemoryPla
 }
 
 /// A token of the vocabulary.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenInfo {
     /// Text, marker or neither.

@@ -76,7 +76,7 @@ pub use error::{Error, Result};
 pub use file::session_file_info;
 pub use generate::{GenerateOptions, Heard};
 pub use image::Image;
-pub use library::{devices, has_feature, set_log, source_id, version, version_number};
+pub use library::{clear_log, devices, has_feature, set_log, source_id, version, version_number};
 pub use prompt::Prompt;
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{Canceller, Session, SessionOptions, Snapshot};

@@ -47,13 +47,21 @@ unsafe extern "C" fn on_log(user: *mut c_void, level: i32, message: *const c_cha
     let _ = catch_unwind(AssertUnwindSafe(|| log(LogLevel(level), &String::from_utf8_lossy(text))));
 }
 
-/// Sends the library's messages of `level` and below to `log`; `None` for silence, the default.
-/// It may be called from any thread, one message at a time, and must not use this crate. When this
-/// returns the one before is no longer running.
-pub fn set_log(level: LogLevel, log: Option<Box<dyn Fn(LogLevel, &str) + Send + Sync>>) -> Result<()> {
+/// Sends the library's messages of `level` and below to `log`. It may be called from any thread, one
+/// message at a time, and must not use this crate. When this returns the one before is no longer
+/// running.
+pub fn set_log(level: LogLevel, log: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Result<()> {
+    replace_log(level, Some(Box::new(Box::new(log))))
+}
+
+/// Silence, which is the default.
+pub fn clear_log() -> Result<()> {
+    replace_log(LogLevel::ERROR, None)
+}
+
+fn replace_log(level: LogLevel, mut next: Option<Box<Log>>) -> Result<()> {
     ready()?;
     let mut kept = LOG.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut next = log.map(Box::new);
     let status = match &mut next {
         Some(log) => {
             let user = (&mut **log as *mut Log).cast();

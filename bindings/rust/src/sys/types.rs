@@ -191,7 +191,7 @@ impl WaitReason {
 }
 
 /// `minimax_device_info`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
     /// What engine options take: "cpu", "cuda:0"; lives for ever.
@@ -223,7 +223,7 @@ impl Filled for DeviceInfo {
 }
 
 /// `minimax_memory_plan`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryPlan {
     /// Of the parts that are loaded.
@@ -276,7 +276,7 @@ impl Filled for MemoryPlan {
 }
 
 /// `minimax_engine_info`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineInfo {
     /// "MiniMax-Text-01", "MiniMax-VL-01", "MiniMax-M1"; lives with the engine.
@@ -335,7 +335,7 @@ impl Filled for EngineInfo {
 }
 
 /// `minimax_engine_memory`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineMemory {
     /// Mapped and copied weights.
@@ -366,7 +366,7 @@ impl Filled for EngineMemory {
 
 /// What a picture becomes: resized into one of the model's canvases, which is cut into tiles; a
 /// thumbnail tile goes in front. All counted without a pixel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TilePlan {
     /// Pixels.
@@ -417,7 +417,7 @@ impl Filled for TilePlan {
 }
 
 /// `minimax_image_cache_stats`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageCacheStats {
     /// Encoded pictures that are kept.
@@ -449,7 +449,7 @@ impl Filled for ImageCacheStats {
 }
 
 /// `minimax_snapshot_info`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotInfo {
     pub position: i64,
@@ -477,7 +477,7 @@ impl Filled for SnapshotInfo {
 }
 
 /// `minimax_feed_report`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedReport {
     /// Of the prompt.
@@ -509,7 +509,7 @@ impl Filled for FeedReport {
 }
 
 /// A picture in a session's history.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageSpan {
     /// Of its first token.
@@ -530,7 +530,7 @@ impl Filled for ImageSpan {
 }
 
 /// `minimax_session_stats`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
     pub position: i64,
@@ -570,7 +570,7 @@ impl Filled for SessionStats {
 }
 
 /// `minimax_generate_result`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateResult {
     pub stop_reason: StopReason,
@@ -595,7 +595,7 @@ impl Filled for GenerateResult {
 }
 
 /// `minimax_batch_stats`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchStats {
     /// Requests that have not begun.
@@ -650,7 +650,7 @@ impl Filled for BatchStats {
 }
 
 /// `minimax_session_file_info`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionFileInfo {
     pub file_bytes: u64,
