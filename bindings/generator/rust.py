@@ -8,14 +8,15 @@ from generator.header import camel, field_enum, filled_structs, is_flag, split_e
 TOP = """// SPDX-License-Identifier: Apache-2.0
 // Generated from minimax.h by bindings/generate.py: {}
 """
+# As Debian 12 has it; others write the same differently.
+BINDGEN = "bindgen 0.60.1"
 NUMBERS = {"uint64_t": "u64", "int64_t": "i64", "int32_t": "i32", "size_t": "usize", "uint8_t": "u8"}
 
 
 def declarations(header):
-    """bindgen 0.60, as Debian 12 has it: the oldest that is in use."""
     version = subprocess.run(["bindgen", "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    if version != "bindgen 0.60.1":
-        raise SystemExit(f"{version} was found, the committed file is made by bindgen 0.60.1 (Debian 12)")
+    if version != BINDGEN:
+        raise FileNotFoundError(f"{version} was found, the committed file is made by {BINDGEN}")
     command = ["bindgen", "--no-doc-comments", "--with-derive-default", "--size_t-is-usize",
                "--allowlist-function", "minimax_.*", "--allowlist-type", "minimax_.*",
                "--allowlist-var", "MINIMAX_.*", "--blocklist-item", "MINIMAX_TEXT_END",

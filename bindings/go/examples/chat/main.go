@@ -6,7 +6,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"log"
 	"os"
@@ -58,13 +57,13 @@ func (c *chat) ask(message string) {
 	defer stop()
 	c.turns = append(c.turns, turn{must(c.session.Mark()), message, c.pictures})
 	c.pictures = nil
-	if !c.feed(ctx, c.turns[len(c.turns)-1]) {
+	if c.feed(ctx, c.turns[len(c.turns)-1]) {
+		_, err := c.session.Generate(ctx, os.Stdout, c.sampler, &c.options)
+		worked(err)
+		os.Stdout.WriteString("\n")
+	} else {
 		c.undo()
-		return
 	}
-	_, err := c.session.Generate(ctx, os.Stdout, c.sampler, &c.options)
-	os.Stdout.WriteString("\n")
-	worked(err)
 }
 
 func (c *chat) feed(ctx context.Context, said turn) bool {
@@ -72,11 +71,8 @@ func (c *chat) feed(ctx context.Context, said turn) bool {
 	defer prompt.Close()
 	var err error
 	if tokens := must(c.session.Tokens(0)); len(tokens) > 0 {
-		reason := minimax.StopCancelled
-		if must(c.engine.TokenInfo(tokens[len(tokens)-1])).IsStop {
-			reason = minimax.StopToken
-		}
-		err = prompt.EndReply(reason)
+		last := must(c.engine.TokenInfo(tokens[len(tokens)-1]))
+		err = prompt.EndReply(map[bool]minimax.StopReason{true: minimax.StopToken, false: minimax.StopCancelled}[last.IsStop])
 	} else if c.system != "" {
 		err = prompt.AddMessage(minimax.RoleSystem, c.system)
 	}
@@ -92,7 +88,8 @@ func (c *chat) feed(ctx context.Context, said turn) bool {
 
 func (c *chat) undo() (said turn, ok bool) {
 	if len(c.turns) == 0 {
-		return said, worked(errors.New("there is nothing to take back"))
+		log.Print("there is nothing to take back")
+		return said, false
 	}
 	said, c.turns = c.turns[len(c.turns)-1], c.turns[:len(c.turns)-1]
 	return said, worked(c.session.ReturnTo(said.before))
@@ -104,8 +101,6 @@ func (c *chat) take(line string) {
 	case "":
 	case "/quit":
 		os.Exit(0)
-	case "/help":
-		log.Print("/reset /system TEXT /image FILE /undo /retry /save FILE /load FILE /tokens /quit; ctrl-C ends an answer")
 	case "/system":
 		c.system = argument
 		fallthrough
@@ -133,7 +128,7 @@ func (c *chat) take(line string) {
 		log.Print(must(c.session.Position()), " tokens")
 	default:
 		if strings.HasPrefix(command, "/") {
-			log.Print(command, " is no command; /help shows them")
+			log.Print("/reset /system TEXT /image FILE /undo /retry /save FILE /load FILE /tokens /quit /help, ctrl-C")
 		} else {
 			c.ask(line)
 		}
