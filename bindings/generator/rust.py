@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The generated part of the Rust crate: bindgen's declarations, and what the library fills as Rust structs."""
 import pathlib
+import re
 import subprocess
 
 from generator.header import camel, field_enum, filled_structs, is_flag, split_enums
@@ -32,7 +33,7 @@ def doc(comment, indent):
 
 def wrap(text, width):
     lines, line = [], ""
-    for word in text.replace("[", "\\[").replace("]", "\\]").split():
+    for word in re.sub(r"([][<>])", r"\\\1", text).split():
         if line and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word

@@ -12,7 +12,6 @@ const HELP: &str = "usage: chat [--model FOLDER] [--max-tokens N] [--temp T]
 /reset /system TEXT /image FILE /undo /retry /save FILE /load FILE /tokens /quit /help; ctrl-C ends an answer";
 static ANSWERING: Mutex<Option<Canceller>> = Mutex::new(None);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
 extern "C" fn interrupt(_: i32) {
     INTERRUPTED.store(true, SeqCst);
 }
@@ -59,10 +58,11 @@ impl Chat {
         if answered.is_err() {
             self.undo()?;
         }
-        if INTERRUPTED.swap(false, SeqCst) {
-            return Ok(eprintln!("[interrupted]"));
+        match INTERRUPTED.swap(false, SeqCst) {
+            true => eprintln!("[interrupted]"),
+            false => answered?,
         }
-        answered
+        Ok(())
     }
 
     fn answer(&mut self) -> Outcome<()> {

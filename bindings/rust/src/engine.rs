@@ -173,7 +173,7 @@ impl Engine {
         filled(|out| unsafe { sys::minimax_engine_get_memory(self.get(), out) })
     }
 
-    /// Text to tokens; "<image>" and its like become markers.
+    /// Text to tokens; `<image>` and its like become markers.
     pub fn tokenize(&self, text: impl AsRef<[u8]>) -> Result<Vec<i32>> {
         self.tokenize_as(text.as_ref(), sys::MINIMAX_TOKENIZE_DEFAULT as i32)
     }

@@ -74,7 +74,7 @@ impl Prompt {
         check(unsafe { sys::minimax_prompt_end_reply(self.get(), stop_reason.0) })
     }
 
-    /// A piece outside any message; "<image>" and its like become markers.
+    /// A piece outside any message; `<image>` and its like become markers.
     pub fn add_text(&mut self, text: impl AsRef<[u8]>) -> Result<()> {
         self.add_text_as(text.as_ref(), sys::MINIMAX_TOKENIZE_DEFAULT as i32)
     }

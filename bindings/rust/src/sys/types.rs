@@ -81,7 +81,7 @@ pub struct TokenizeFlags(pub i32);
 
 impl TokenizeFlags {
     pub const DEFAULT: TokenizeFlags = TokenizeFlags(0);
-    /// "<image>" and its like are ordinary text: for text from strangers.
+    /// "\<image\>" and its like are ordinary text: for text from strangers.
     pub const PLAIN: TokenizeFlags = TokenizeFlags(1);
 }
 
