@@ -2,7 +2,13 @@
  * Calls with callbacks into Go. */
 #include "callbacks.h"
 
-#include "_cgo_export.h"
+/* Exported by callbacks.go. */
+int32_t minimaxGoProgress(uintptr_t listener, uint64_t done, uint64_t total);
+int32_t minimaxGoText(uintptr_t listener, char* text, size_t size);
+int32_t minimaxGoToken(uintptr_t listener, int32_t token);
+int32_t minimaxGoWrite(uintptr_t listener, void* bytes, size_t size);
+int32_t minimaxGoRead(uintptr_t listener, void* bytes, size_t size, size_t* out_size);
+void minimaxGoLog(uintptr_t listener, int32_t level, char* message, size_t size);
 
 static int32_t on_progress(void* user, uint64_t done, uint64_t total) {
   return minimaxGoProgress((uintptr_t)user, done, total);
@@ -10,7 +16,9 @@ static int32_t on_progress(void* user, uint64_t done, uint64_t total) {
 static int32_t on_text(void* user, const char* text, size_t size) {
   return minimaxGoText((uintptr_t)user, (char*)text, size);
 }
-static int32_t on_token(void* user, int32_t token) { return minimaxGoToken((uintptr_t)user, token); }
+static int32_t on_token(void* user, int32_t token) {
+  return minimaxGoToken((uintptr_t)user, token);
+}
 static int32_t on_write(void* user, const void* bytes, size_t size) {
   return minimaxGoWrite((uintptr_t)user, (void*)bytes, size);
 }
@@ -21,15 +29,16 @@ static void on_log(void* user, int32_t level, const char* message, size_t size) 
   minimaxGoLog((uintptr_t)user, level, (char*)message, size);
 }
 
-minimax_status minimax_go_open(const char* path, const minimax_engine_options* options, uintptr_t listener,
-                               minimax_engine** out_engine) {
+minimax_status minimax_go_open(const char* path, const minimax_engine_options* options,
+                               uintptr_t listener, minimax_engine** out_engine) {
   minimax_engine_options own = *options;
   own.progress = on_progress;
   own.progress_user = (void*)listener;
   return minimax_engine_open(path, &own, out_engine);
 }
 
-minimax_status minimax_go_encode(minimax_engine* engine, const minimax_image* image, uintptr_t listener) {
+minimax_status minimax_go_encode(minimax_engine* engine, const minimax_image* image,
+                                 uintptr_t listener) {
   return minimax_engine_encode_image(engine, image, on_progress, (void*)listener);
 }
 

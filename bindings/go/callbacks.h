@@ -6,9 +6,10 @@
 
 #include <minimax.h>
 
-minimax_status minimax_go_open(const char* path, const minimax_engine_options* options, uintptr_t listener,
-                               minimax_engine** out_engine);
-minimax_status minimax_go_encode(minimax_engine* engine, const minimax_image* image, uintptr_t listener);
+minimax_status minimax_go_open(const char* path, const minimax_engine_options* options,
+                               uintptr_t listener, minimax_engine** out_engine);
+minimax_status minimax_go_encode(minimax_engine* engine, const minimax_image* image,
+                                 uintptr_t listener);
 minimax_status minimax_go_generate(minimax_session* session, minimax_sampler* sampler,
                                    const minimax_generate_options* options, int32_t has_text,
                                    uintptr_t listener, minimax_generate_result* out_result);

@@ -53,16 +53,15 @@ static void answer(minimax_session* session, const char* name, const char* endin
 }
 
 /* image: NULL for none. */
-static minimax_session* ask(minimax_engine* engine, const minimax_image* image, const char* question,
-                            const char* name) {
+static minimax_session* ask(minimax_engine* engine, const minimax_image* image,
+                            const char* question, const char* name) {
   minimax_session* session;
   minimax_prompt* prompt;
   FILE* file = create(name, "logits");
   check(minimax_session_create(engine, NULL, &session));
   check(minimax_prompt_create(engine, &prompt));
   if (image) check(minimax_prompt_add_image(prompt, image));
-  check(
-      minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, question, MINIMAX_TEXT_END));
+  check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, question, MINIMAX_TEXT_END));
   check(minimax_prompt_begin_reply(prompt));
   check(minimax_session_feed_prompt(session, prompt, NULL));
   write_logits(session, file);
@@ -77,7 +76,8 @@ static void go_on(minimax_engine* engine, minimax_session* session) {
   minimax_prompt* prompt;
   check(minimax_prompt_create(engine, &prompt));
   check(minimax_prompt_end_reply(prompt, MINIMAX_STOP_TOKEN));
-  check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "Thank you!", MINIMAX_TEXT_END));
+  check(
+      minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "Thank you!", MINIMAX_TEXT_END));
   check(minimax_prompt_begin_reply(prompt));
   check(minimax_session_feed_prompt(session, prompt, NULL));
   answer(session, "c", "next");

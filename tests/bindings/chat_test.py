@@ -68,7 +68,7 @@ class Chat(unittest.TestCase):
             self.assertGreater(pathlib.Path(ours).stat().st_size, 1000)
 
     def test_says_what_is_wrong(self):
-        for line, word in ((f"/load no/such.session", "no/such.session"), ("/image no/such.png", "no/such.png"),
+        for line, word in (("/load no/such.session", "no/such.session"), ("/image no/such.png", "no/such.png"),
                            ("/save no/such/folder/a.session", "no/such/folder")):
             self.assertIn(word, talk(CHAT, line)[2])
 
@@ -76,10 +76,13 @@ class Chat(unittest.TestCase):
         process = subprocess.Popen([CHAT, "--model", MODEL, "--max-tokens", "100000"], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            # Its end is not the first token again and again: ctrl-C must be what ends it.
-            process.stdin.write(("word " * 6000 + "\n").encode())
+            process.stdin.write((QUESTION + "\n").encode())
             process.stdin.flush()
-            time.sleep(2)
+            self.assertEqual(process.stdout.readline().decode(), ANSWER + "\n")
+            # Takes several seconds to read.
+            process.stdin.write(("word " * 9000 + "\n").encode())
+            process.stdin.flush()
+            time.sleep(1)
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
             out, err = process.communicate(f"/reset\n{QUESTION}\n".encode(), timeout=300)

@@ -82,3 +82,8 @@ pub use sampler::{Sampler, SamplerOptions};
 pub use session::{Canceller, Session, SessionOptions, Snapshot};
 pub use sys::types::*;
 pub use text_stream::TextStream;
+
+// The tour of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
