@@ -89,6 +89,7 @@ class Chat(unittest.TestCase):
         finally:
             process.kill()
         self.assertTrue(out.decode().endswith(ANSWER + "\n"), (out, err))
+        self.assertTrue(err, "nobody said that the answer was cut")
 
 
 if __name__ == "__main__":

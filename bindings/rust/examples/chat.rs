@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Talks with a model: messages from standard input, a line each; answers to standard output.
 use std::io::{self, BufRead, Write};
-use std::ops::ControlFlow::{Break, Continue};
 use std::sync::{atomic::AtomicBool, atomic::Ordering::SeqCst, Mutex};
-use std::{env, mem::take, process, thread, time::Duration};
+use std::{env, mem::take, ops::ControlFlow::*, process, thread, time::Duration};
 
 use minimax::*;
 type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -54,11 +53,12 @@ impl Chat {
         self.turns.push(Turn(self.session.mark()?, message, take(&mut self.pictures)));
         *ANSWERING.lock().unwrap() = Some(self.session.canceller());
         let answered = self.answer();
+        let interrupted = INTERRUPTED.swap(false, SeqCst);
         *ANSWERING.lock().unwrap() = None;
         if answered.is_err() {
             self.undo()?;
         }
-        match INTERRUPTED.swap(false, SeqCst) {
+        match interrupted {
             true => eprintln!("[interrupted]"),
             false => answered?,
         }
