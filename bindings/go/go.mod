@@ -1,0 +1,3 @@
+module libminimax/minimax
+
+go 1.19
