@@ -98,9 +98,10 @@ def plain(comment):
 
 
 # Enums whose values share no prefix that would name them well in another language.
-ENUM_NAMES = {"CACHE": "CachePolicy", "MISS": "MissReason", "HOME": "SnapshotHome", "TYPE": "NumberType", "WEIGHTS": "WeightSource", "LOG": "LogLevel", "CHAT": "ChatFormat",
-              "STOP": "StopReason", "EVENT": "EventKind", "WAIT": "WaitReason", "TOKEN": "TokenKind",
-              "TOKENIZE": "TokenizeFlags", "DETOKENIZE": "DetokenizeFlags"}
+ENUM_NAMES = {"CACHE": "CachePolicy", "MISS": "MissReason", "HOME": "SnapshotHome", "TYPE": "NumberType",
+              "WEIGHTS": "WeightSource", "LOG": "LogLevel", "CHAT": "ChatFormat", "STOP": "StopReason",
+              "EVENT": "EventKind", "WAIT": "WaitReason", "TOKEN": "TokenKind", "TOKENIZE": "TokenizeFlags",
+              "DETOKENIZE": "DetokenizeFlags"}
 # Fields that hold values of an enum. MINIMAX_WAIT_... and its like are looked up in the field's comment.
 FIELD_ENUMS = {"compute_type": "NumberType", "kv_type": "NumberType", "stop_reason": "StopReason"}
 

@@ -133,6 +133,51 @@ const (
 	ChatM1Vllm ChatFormat = 4
 )
 
+// SnapshotHome is a number of minimax.h; a later library may know more.
+type SnapshotHome int32
+
+const (
+	// in the engine's memory, shared with sessions as far as they are the same
+	SnapshotHomeDevice SnapshotHome = 0
+	// in the program's memory
+	SnapshotHomeHost SnapshotHome = 1
+	SnapshotHomeFile SnapshotHome = 2
+)
+
+// CachePolicy is a number of minimax.h; a later library may know more.
+type CachePolicy int32
+
+const (
+	// looks into it, and leaves snapshots there
+	CachePolicyAuto CachePolicy = 0
+	// looks into it, leaves nothing
+	CachePolicyNoStore CachePolicy = 1
+	// neither
+	CachePolicyOff CachePolicy = 2
+)
+
+// MissReason is a number of minimax.h; a later library may know more.
+type MissReason int32
+
+const (
+	// all that was known of the prompt was reused: what was computed goes on behind it, or is a last
+	// token whose logits were not kept
+	MissReasonNone MissReason = 0
+	// nothing that is known begins like it
+	MissReasonNew MissReason = 1
+	// it parts from what is known at diverged_at, and was reused up to there
+	MissReasonDiverged MissReason = 2
+	// known up to diverged_at, but no snapshot lies so near to it; where that was 32 tokens or more,
+	// one is taken now for the next prompt
+	MissReasonNoCheckpoint MissReason = 3
+	// the same, and there was one that others have displaced
+	MissReasonEvicted MissReason = 4
+	// it shows another picture at diverged_at
+	MissReasonImageDiffers MissReason = 5
+	// the cache is off, for the engine or the session, and was not looked into
+	MissReasonDisabled MissReason = 6
+)
+
 // StopReason is a number of minimax.h; a later library may know more.
 type StopReason int32
 
@@ -312,18 +357,22 @@ type EngineMemory struct {
 	WorkspaceBytes uint64
 	// of the sessions alive now, without keys and values
 	SessionBytes uint64
-	// pages of keys and values in use now
+	// pages of keys and values in use now, by sessions and snapshots
 	KvBytes      uint64
 	SessionCount uint64
+	// snapshots of the prefix cache, without keys and values: states and logs (also while a session
+	// shares them), logits, texts
+	PrefixCacheBytes uint64
 }
 
 func readEngineMemory(raw *C.minimax_engine_memory) EngineMemory {
 	return EngineMemory{
-		WeightBytes:    uint64(raw.weight_bytes),
-		WorkspaceBytes: uint64(raw.workspace_bytes),
-		SessionBytes:   uint64(raw.session_bytes),
-		KvBytes:        uint64(raw.kv_bytes),
-		SessionCount:   uint64(raw.session_count),
+		WeightBytes:      uint64(raw.weight_bytes),
+		WorkspaceBytes:   uint64(raw.workspace_bytes),
+		SessionBytes:     uint64(raw.session_bytes),
+		KvBytes:          uint64(raw.kv_bytes),
+		SessionCount:     uint64(raw.session_count),
+		PrefixCacheBytes: uint64(raw.prefix_cache_bytes),
 	}
 }
 
@@ -401,6 +450,10 @@ type SnapshotInfo struct {
 	StateBytes uint64
 	// pages of keys and values, shared likewise
 	KvBytes uint64
+	// MINIMAX_HOME_...; but on the device the two above are 0
+	Home SnapshotHome
+	// of host memory, or of the file; 0 on the device
+	MovedBytes uint64
 }
 
 func readSnapshotInfo(raw *C.minimax_snapshot_info) SnapshotInfo {
@@ -409,6 +462,8 @@ func readSnapshotInfo(raw *C.minimax_snapshot_info) SnapshotInfo {
 		ImageCount: uint64(raw.image_count),
 		StateBytes: uint64(raw.state_bytes),
 		KvBytes:    uint64(raw.kv_bytes),
+		Home:       SnapshotHome(raw.home),
+		MovedBytes: uint64(raw.moved_bytes),
 	}
 }
 
@@ -416,23 +471,35 @@ func readSnapshotInfo(raw *C.minimax_snapshot_info) SnapshotInfo {
 type FeedReport struct {
 	// of the prompt
 	TokenCount uint64
-	// time spent computing
+	// of these, not computed: the session held them, or a snapshot did
+	TokensReused uint64
+	// time spent on these: rewinding, or taking a snapshot over
+	RestoreTime time.Duration
+	// time spent computing the others
 	PrefillTime time.Duration
 	// pictures of the prompt
 	ImageCount uint64
-	// of these, found in the cache
+	// of these, found in their cache, or among the tokens that were reused
 	ImagesReused uint64
 	// time spent on the others, loading the vision tower included
 	EncodeTime time.Duration
+	// the token of the prompt up to which it was known
+	DivergedAt int64
+	// MINIMAX_MISS_...
+	MissReason MissReason
 }
 
 func readFeedReport(raw *C.minimax_feed_report) FeedReport {
 	return FeedReport{
 		TokenCount:   uint64(raw.token_count),
+		TokensReused: uint64(raw.tokens_reused),
+		RestoreTime:  time.Duration(raw.restore_ns),
 		PrefillTime:  time.Duration(raw.prefill_ns),
 		ImageCount:   uint64(raw.image_count),
 		ImagesReused: uint64(raw.images_reused),
 		EncodeTime:   time.Duration(raw.encode_ns),
+		DivergedAt:   int64(raw.diverged_at),
+		MissReason:   MissReason(raw.miss_reason),
 	}
 }
 
@@ -588,6 +655,53 @@ func readSessionFileInfo(raw *C.minimax_session_file_info) SessionFileInfo {
 	}
 }
 
+// PrefixCacheStats is minimax_prefix_cache_stats. An engine keeps snapshots of its sessions for
+// prompts that begin alike: minimax_session_set_prompt, minimax_session_feed_prompt and prompts of
+// batches take what they can from there, and so need not compute it. A snapshot is kept of the end
+// of each prompt and of each reply, and, from the second prompt of a common beginning on, of the
+// place where they part. It shares keys, values and states with the session that it was taken of
+// until that goes on, and can be taken back by rewind_tokens, so that prompts which differ in
+// their last words only need no other. When prefix_cache_bytes_limit is reached, or somebody would
+// be refused memory or pages, those go first that save the least arithmetic a byte and were not
+// used for long. What is found belongs to the same tokens and pictures in the same order, and to
+// sessions of the same rewind_tokens. Logits behind it are those of a session that was fed the
+// same pieces: to the bit, unless the snapshot is taken back behind tokens that are folded; sums
+// are then in another order, as they are when a prompt is cut elsewhere.
+type PrefixCacheStats struct {
+	SnapshotCount uint64
+	// of these
+	PinnedCount uint64
+	// of all, as counted against the limit
+	Bytes uint64
+	// of these, pages of keys and values, each counted once
+	KvBytes uint64
+	// 0: the cache is off
+	LimitBytes uint64
+	// since the engine was opened, as all that follows
+	LookupCount uint64
+	// lookups in which a snapshot went further than the session itself
+	HitCount uint64
+	// by these, beyond what the sessions held
+	TokensReused uint64
+	StoredCount  uint64
+	EvictedCount uint64
+}
+
+func readPrefixCacheStats(raw *C.minimax_prefix_cache_stats) PrefixCacheStats {
+	return PrefixCacheStats{
+		SnapshotCount: uint64(raw.snapshot_count),
+		PinnedCount:   uint64(raw.pinned_count),
+		Bytes:         uint64(raw.bytes),
+		KvBytes:       uint64(raw.kv_bytes),
+		LimitBytes:    uint64(raw.limit_bytes),
+		LookupCount:   uint64(raw.lookup_count),
+		HitCount:      uint64(raw.hit_count),
+		TokensReused:  uint64(raw.tokens_reused),
+		StoredCount:   uint64(raw.stored_count),
+		EvictedCount:  uint64(raw.evicted_count),
+	}
+}
+
 // What cgo must find: a header of another layout does not compile against this package.
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_device_info{})-48]
@@ -597,7 +711,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_device_info{}.memory_bytes)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_device_info{}.available_bytes)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_device_info{}.core_count)-40]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_engine_options{})-120]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_engine_options{})-128]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.devices)-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.device_count)-16]
@@ -616,6 +730,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.host_allocator)-96]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.device_stream)-104]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.image_cache_bytes_limit)-112]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_options{}.prefix_cache_bytes_limit)-120]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_memory_plan{})-104]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_memory_plan{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_memory_plan{}.parameter_count)-8]
@@ -649,13 +764,14 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_info{}.has_vision)-84]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_info{}.stop_token)-88]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_info{}.image_token)-92]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_engine_memory{})-48]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_engine_memory{})-56]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.weight_bytes)-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.workspace_bytes)-16]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.session_bytes)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.kv_bytes)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.session_count)-40]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_engine_memory{}.prefix_cache_bytes)-48]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_token_info{})-288]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_token_info{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_token_info{}.kind)-8]
@@ -684,22 +800,29 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_image_cache_stats{}.hits)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_image_cache_stats{}.misses)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_image_cache_stats{}.evictions)-40]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_snapshot_info{})-40]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_snapshot_info{})-56]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.position)-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.image_count)-16]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.state_bytes)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.kv_bytes)-32]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.home)-40]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_snapshot_info{}.moved_bytes)-48]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_session_options{})-16]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_options{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_options{}.rewind_tokens)-8]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_feed_report{})-48]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_options{}.cache_policy)-12]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_feed_report{})-80]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.token_count)-8]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.prefill_ns)-16]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.image_count)-24]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.images_reused)-32]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.encode_ns)-40]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.tokens_reused)-16]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.restore_ns)-24]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.prefill_ns)-32]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.image_count)-40]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.images_reused)-48]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.encode_ns)-56]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.diverged_at)-64]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_feed_report{}.miss_reason)-72]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_image_span{})-56]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_image_span{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_image_span{}.position)-8]
@@ -766,7 +889,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_request{}.feeds_only)-56]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_request{}.priority)-60]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_request{}.user)-64]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_batch_event{})-152]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_batch_event{})-176]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.kind)-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.ticket)-16]
@@ -780,13 +903,16 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.message_size)-72]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.wait_reason)-80]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.fed_tokens)-88]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.token_count)-96]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.image_count)-104]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.images_reused)-112]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.wait_ns)-120]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.encode_ns)-128]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.prefill_ns)-136]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.decode_ns)-144]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.tokens_reused)-96]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.token_count)-104]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.image_count)-112]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.images_reused)-120]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.wait_ns)-128]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.encode_ns)-136]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.prefill_ns)-144]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.decode_ns)-152]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.diverged_at)-160]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_event{}.miss_reason)-168]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_batch_stats{})-128]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_stats{}.struct_size)-0]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_batch_stats{}.waiting_count)-8]
@@ -823,21 +949,33 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_file_info{}.model_name)-52]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_file_info{}.library_version)-116]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_session_file_info{}.model_id)-148]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.minimax_prefix_cache_stats{})-88]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.struct_size)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.snapshot_count)-8]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.pinned_count)-16]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.bytes)-24]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.kv_bytes)-32]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.limit_bytes)-40]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.lookup_count)-48]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.hit_count)-56]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.tokens_reused)-64]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.stored_count)-72]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.minimax_prefix_cache_stats{}.evicted_count)-80]
 )
 
 // versionedStructs are those that begin with their own size.
 var versionedStructs = []versionedStruct{
 	{"minimax_device_info", 48, func(at unsafe.Pointer) { C.minimax_device_info_init((*C.minimax_device_info)(at)) }},
-	{"minimax_engine_options", 120, func(at unsafe.Pointer) { C.minimax_engine_options_init((*C.minimax_engine_options)(at)) }},
+	{"minimax_engine_options", 128, func(at unsafe.Pointer) { C.minimax_engine_options_init((*C.minimax_engine_options)(at)) }},
 	{"minimax_memory_plan", 104, func(at unsafe.Pointer) { C.minimax_memory_plan_init((*C.minimax_memory_plan)(at)) }},
 	{"minimax_engine_info", 96, func(at unsafe.Pointer) { C.minimax_engine_info_init((*C.minimax_engine_info)(at)) }},
-	{"minimax_engine_memory", 48, func(at unsafe.Pointer) { C.minimax_engine_memory_init((*C.minimax_engine_memory)(at)) }},
+	{"minimax_engine_memory", 56, func(at unsafe.Pointer) { C.minimax_engine_memory_init((*C.minimax_engine_memory)(at)) }},
 	{"minimax_token_info", 288, func(at unsafe.Pointer) { C.minimax_token_info_init((*C.minimax_token_info)(at)) }},
 	{"minimax_tile_plan", 104, func(at unsafe.Pointer) { C.minimax_tile_plan_init((*C.minimax_tile_plan)(at)) }},
 	{"minimax_image_cache_stats", 48, func(at unsafe.Pointer) { C.minimax_image_cache_stats_init((*C.minimax_image_cache_stats)(at)) }},
-	{"minimax_snapshot_info", 40, func(at unsafe.Pointer) { C.minimax_snapshot_info_init((*C.minimax_snapshot_info)(at)) }},
+	{"minimax_snapshot_info", 56, func(at unsafe.Pointer) { C.minimax_snapshot_info_init((*C.minimax_snapshot_info)(at)) }},
 	{"minimax_session_options", 16, func(at unsafe.Pointer) { C.minimax_session_options_init((*C.minimax_session_options)(at)) }},
-	{"minimax_feed_report", 48, func(at unsafe.Pointer) { C.minimax_feed_report_init((*C.minimax_feed_report)(at)) }},
+	{"minimax_feed_report", 80, func(at unsafe.Pointer) { C.minimax_feed_report_init((*C.minimax_feed_report)(at)) }},
 	{"minimax_image_span", 56, func(at unsafe.Pointer) { C.minimax_image_span_init((*C.minimax_image_span)(at)) }},
 	{"minimax_session_stats", 80, func(at unsafe.Pointer) { C.minimax_session_stats_init((*C.minimax_session_stats)(at)) }},
 	{"minimax_sampler_options", 72, func(at unsafe.Pointer) { C.minimax_sampler_options_init((*C.minimax_sampler_options)(at)) }},
@@ -845,9 +983,10 @@ var versionedStructs = []versionedStruct{
 	{"minimax_generate_result", 32, func(at unsafe.Pointer) { C.minimax_generate_result_init((*C.minimax_generate_result)(at)) }},
 	{"minimax_batch_options", 24, func(at unsafe.Pointer) { C.minimax_batch_options_init((*C.minimax_batch_options)(at)) }},
 	{"minimax_batch_request", 72, func(at unsafe.Pointer) { C.minimax_batch_request_init((*C.minimax_batch_request)(at)) }},
-	{"minimax_batch_event", 152, func(at unsafe.Pointer) { C.minimax_batch_event_init((*C.minimax_batch_event)(at)) }},
+	{"minimax_batch_event", 176, func(at unsafe.Pointer) { C.minimax_batch_event_init((*C.minimax_batch_event)(at)) }},
 	{"minimax_batch_stats", 128, func(at unsafe.Pointer) { C.minimax_batch_stats_init((*C.minimax_batch_stats)(at)) }},
 	{"minimax_session_save_options", 16, func(at unsafe.Pointer) { C.minimax_session_save_options_init((*C.minimax_session_save_options)(at)) }},
 	{"minimax_session_load_options", 16, func(at unsafe.Pointer) { C.minimax_session_load_options_init((*C.minimax_session_load_options)(at)) }},
 	{"minimax_session_file_info", 168, func(at unsafe.Pointer) { C.minimax_session_file_info_init((*C.minimax_session_file_info)(at)) }},
+	{"minimax_prefix_cache_stats", 88, func(at unsafe.Pointer) { C.minimax_prefix_cache_stats_init((*C.minimax_prefix_cache_stats)(at)) }},
 }

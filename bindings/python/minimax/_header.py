@@ -140,6 +140,48 @@ class ChatFormat(_Number):
     """the template that serving engines replace it with"""
 
 
+class SnapshotHome(_Number):
+    """Numbers of minimax.h; a later library may know more."""
+
+    DEVICE = 0
+    """in the engine's memory, shared with sessions as far as they are the same"""
+    HOST = 1
+    """in the program's memory"""
+    FILE = 2
+
+
+class CachePolicy(_Number):
+    """Numbers of minimax.h; a later library may know more."""
+
+    AUTO = 0
+    """looks into it, and leaves snapshots there"""
+    NO_STORE = 1
+    """looks into it, leaves nothing"""
+    OFF = 2
+    """neither"""
+
+
+class MissReason(_Number):
+    """Numbers of minimax.h; a later library may know more."""
+
+    NONE = 0
+    """all that was known of the prompt was reused: what was computed goes on behind it, or is a last token
+    whose logits were not kept"""
+    NEW = 1
+    """nothing that is known begins like it"""
+    DIVERGED = 2
+    """it parts from what is known at diverged_at, and was reused up to there"""
+    NO_CHECKPOINT = 3
+    """known up to diverged_at, but no snapshot lies so near to it; where that was 32 tokens or more, one is
+    taken now for the next prompt"""
+    EVICTED = 4
+    """the same, and there was one that others have displaced"""
+    IMAGE_DIFFERS = 5
+    """it shows another picture at diverged_at"""
+    DISABLED = 6
+    """the cache is off, for the engine or the session, and was not looked into"""
+
+
 class StopReason(_Number):
     """Numbers of minimax.h; a later library may know more."""
 
@@ -324,8 +366,11 @@ class EngineMemory:
     session_bytes: int
     """of the sessions alive now, without keys and values"""
     kv_bytes: int
-    """pages of keys and values in use now"""
+    """pages of keys and values in use now, by sessions and snapshots"""
     session_count: int
+    prefix_cache_bytes: int
+    """snapshots of the prefix cache, without keys and values: states and logs (also while a session shares
+    them), logits, texts"""
 
     @classmethod
     def _read(cls, c: Any) -> "EngineMemory":
@@ -335,6 +380,7 @@ class EngineMemory:
             session_bytes=c.session_bytes,
             kv_bytes=c.kv_bytes,
             session_count=c.session_count,
+            prefix_cache_bytes=c.prefix_cache_bytes,
         )
 
 
@@ -418,6 +464,10 @@ class SnapshotInfo:
     """of lightning states and log, shared with sessions that have not gone on since"""
     kv_bytes: int
     """pages of keys and values, shared likewise"""
+    home: SnapshotHome
+    """MINIMAX_HOME_...; but on the device the two above are 0"""
+    moved_bytes: int
+    """of host memory, or of the file; 0 on the device"""
 
     @classmethod
     def _read(cls, c: Any) -> "SnapshotInfo":
@@ -426,6 +476,8 @@ class SnapshotInfo:
             image_count=c.image_count,
             state_bytes=c.state_bytes,
             kv_bytes=c.kv_bytes,
+            home=SnapshotHome(c.home),
+            moved_bytes=c.moved_bytes,
         )
 
 
@@ -435,23 +487,35 @@ class FeedReport:
 
     token_count: int
     """of the prompt"""
+    tokens_reused: int
+    """of these, not computed: the session held them, or a snapshot did"""
+    restore_ns: int
+    """time spent on these: rewinding, or taking a snapshot over"""
     prefill_ns: int
-    """time spent computing"""
+    """time spent computing the others"""
     image_count: int
     """pictures of the prompt"""
     images_reused: int
-    """of these, found in the cache"""
+    """of these, found in their cache, or among the tokens that were reused"""
     encode_ns: int
     """time spent on the others, loading the vision tower included"""
+    diverged_at: int
+    """the token of the prompt up to which it was known"""
+    miss_reason: MissReason
+    """MINIMAX_MISS_..."""
 
     @classmethod
     def _read(cls, c: Any) -> "FeedReport":
         return cls(
             token_count=c.token_count,
+            tokens_reused=c.tokens_reused,
+            restore_ns=c.restore_ns,
             prefill_ns=c.prefill_ns,
             image_count=c.image_count,
             images_reused=c.images_reused,
             encode_ns=c.encode_ns,
+            diverged_at=c.diverged_at,
+            miss_reason=MissReason(c.miss_reason),
         )
 
 
@@ -617,6 +681,54 @@ class SessionFileInfo:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class PrefixCacheStats:
+    """An engine keeps snapshots of its sessions for prompts that begin alike: minimax_session_set_prompt,
+    minimax_session_feed_prompt and prompts of batches take what they can from there, and so need not compute
+    it. A snapshot is kept of the end of each prompt and of each reply, and, from the second prompt of a
+    common beginning on, of the place where they part. It shares keys, values and states with the session that
+    it was taken of until that goes on, and can be taken back by rewind_tokens, so that prompts which differ
+    in their last words only need no other. When prefix_cache_bytes_limit is reached, or somebody would be
+    refused memory or pages, those go first that save the least arithmetic a byte and were not used for long.
+    What is found belongs to the same tokens and pictures in the same order, and to sessions of the same
+    rewind_tokens. Logits behind it are those of a session that was fed the same pieces: to the bit, unless
+    the snapshot is taken back behind tokens that are folded; sums are then in another order, as they are when
+    a prompt is cut elsewhere."""
+
+    snapshot_count: int
+    pinned_count: int
+    """of these"""
+    bytes: int
+    """of all, as counted against the limit"""
+    kv_bytes: int
+    """of these, pages of keys and values, each counted once"""
+    limit_bytes: int
+    """0: the cache is off"""
+    lookup_count: int
+    """since the engine was opened, as all that follows"""
+    hit_count: int
+    """lookups in which a snapshot went further than the session itself"""
+    tokens_reused: int
+    """by these, beyond what the sessions held"""
+    stored_count: int
+    evicted_count: int
+
+    @classmethod
+    def _read(cls, c: Any) -> "PrefixCacheStats":
+        return cls(
+            snapshot_count=c.snapshot_count,
+            pinned_count=c.pinned_count,
+            bytes=c.bytes,
+            kv_bytes=c.kv_bytes,
+            limit_bytes=c.limit_bytes,
+            lookup_count=c.lookup_count,
+            hit_count=c.hit_count,
+            tokens_reused=c.tokens_reused,
+            stored_count=c.stored_count,
+            evicted_count=c.evicted_count,
+        )
+
+
 # (size, offsets of the fields) of each struct, as a C compiler lays them out.
 LAYOUT = {
     "minimax_device_info": (
@@ -631,7 +743,7 @@ LAYOUT = {
         },
     ),
     "minimax_engine_options": (
-        120,
+        128,
         {
             "struct_size": 0,
             "devices": 8,
@@ -651,6 +763,7 @@ LAYOUT = {
             "host_allocator": 96,
             "device_stream": 104,
             "image_cache_bytes_limit": 112,
+            "prefix_cache_bytes_limit": 120,
         },
     ),
     "minimax_memory_plan": (
@@ -695,7 +808,7 @@ LAYOUT = {
         },
     ),
     "minimax_engine_memory": (
-        48,
+        56,
         {
             "struct_size": 0,
             "weight_bytes": 8,
@@ -703,6 +816,7 @@ LAYOUT = {
             "session_bytes": 24,
             "kv_bytes": 32,
             "session_count": 40,
+            "prefix_cache_bytes": 48,
         },
     ),
     "minimax_token_info": (
@@ -746,13 +860,15 @@ LAYOUT = {
         },
     ),
     "minimax_snapshot_info": (
-        40,
+        56,
         {
             "struct_size": 0,
             "position": 8,
             "image_count": 16,
             "state_bytes": 24,
             "kv_bytes": 32,
+            "home": 40,
+            "moved_bytes": 48,
         },
     ),
     "minimax_session_options": (
@@ -760,17 +876,22 @@ LAYOUT = {
         {
             "struct_size": 0,
             "rewind_tokens": 8,
+            "cache_policy": 12,
         },
     ),
     "minimax_feed_report": (
-        48,
+        80,
         {
             "struct_size": 0,
             "token_count": 8,
-            "prefill_ns": 16,
-            "image_count": 24,
-            "images_reused": 32,
-            "encode_ns": 40,
+            "tokens_reused": 16,
+            "restore_ns": 24,
+            "prefill_ns": 32,
+            "image_count": 40,
+            "images_reused": 48,
+            "encode_ns": 56,
+            "diverged_at": 64,
+            "miss_reason": 72,
         },
     ),
     "minimax_image_span": (
@@ -876,7 +997,7 @@ LAYOUT = {
         },
     ),
     "minimax_batch_event": (
-        152,
+        176,
         {
             "struct_size": 0,
             "kind": 8,
@@ -891,13 +1012,16 @@ LAYOUT = {
             "message_size": 72,
             "wait_reason": 80,
             "fed_tokens": 88,
-            "token_count": 96,
-            "image_count": 104,
-            "images_reused": 112,
-            "wait_ns": 120,
-            "encode_ns": 128,
-            "prefill_ns": 136,
-            "decode_ns": 144,
+            "tokens_reused": 96,
+            "token_count": 104,
+            "image_count": 112,
+            "images_reused": 120,
+            "wait_ns": 128,
+            "encode_ns": 136,
+            "prefill_ns": 144,
+            "decode_ns": 152,
+            "diverged_at": 160,
+            "miss_reason": 168,
         },
     ),
     "minimax_batch_stats": (
@@ -950,6 +1074,22 @@ LAYOUT = {
             "model_name": 52,
             "library_version": 116,
             "model_id": 148,
+        },
+    ),
+    "minimax_prefix_cache_stats": (
+        88,
+        {
+            "struct_size": 0,
+            "snapshot_count": 8,
+            "pinned_count": 16,
+            "bytes": 24,
+            "kv_bytes": 32,
+            "limit_bytes": 40,
+            "lookup_count": 48,
+            "hit_count": 56,
+            "tokens_reused": 64,
+            "stored_count": 72,
+            "evicted_count": 80,
         },
     ),
 }

@@ -176,6 +176,8 @@ typedef struct minimax_engine_options {
   const void *host_allocator;  /* must be NULL: kept for a later version */
   const void *device_stream;   /* must be NULL: kept for a later version */
   int64_t image_cache_bytes_limit; /* encoded pictures that are kept for reuse; 0: 256 MiB */
+  int64_t prefix_cache_bytes_limit; /* snapshots that are kept for reuse (section 10); 0: an eighth of the
+                                       memory that is free when the weights are loaded; -1: none are kept */
 } minimax_engine_options;
 
 typedef struct minimax_memory_plan {
@@ -220,8 +222,10 @@ typedef struct minimax_engine_memory {
   uint64_t weight_bytes;       /* mapped and copied weights */
   uint64_t workspace_bytes;
   uint64_t session_bytes;      /* of the sessions alive now, without keys and values */
-  uint64_t kv_bytes;           /* pages of keys and values in use now */
+  uint64_t kv_bytes;           /* pages of keys and values in use now, by sessions and snapshots */
   uint64_t session_count;
+  uint64_t prefix_cache_bytes; /* snapshots of the prefix cache, without keys and values: states and logs
+                                  (also while a session shares them), logits, texts */
 } minimax_engine_memory;
 
 MINIMAX_API void minimax_engine_options_init(minimax_engine_options *options);
@@ -466,8 +470,15 @@ MINIMAX_API minimax_status minimax_prompt_text(const minimax_prompt *prompt, cha
 
 typedef struct minimax_session minimax_session;
 
-/* A session as it was at some moment. Immutable; any thread. Keeps its engine alive. */
+/* A session as it was at some moment. Only where it lies can change; any thread. Keeps its engine alive. */
 typedef struct minimax_snapshot minimax_snapshot;
+
+/* Where a snapshot lies. */
+enum {
+  MINIMAX_HOME_DEVICE = 0, /* in the engine's memory, shared with sessions as far as they are the same */
+  MINIMAX_HOME_HOST = 1,   /* in the program's memory */
+  MINIMAX_HOME_FILE = 2
+};
 
 typedef struct minimax_snapshot_info {
   size_t struct_size;
@@ -475,21 +486,48 @@ typedef struct minimax_snapshot_info {
   uint64_t image_count; /* pictures among the tokens */
   uint64_t state_bytes; /* of lightning states and log, shared with sessions that have not gone on since */
   uint64_t kv_bytes;    /* pages of keys and values, shared likewise */
+  int32_t home;         /* MINIMAX_HOME_...; but on the device the two above are 0 */
+  uint64_t moved_bytes; /* of host memory, or of the file; 0 on the device */
 } minimax_snapshot_info;
+
+/* What a session has to do with the prefix cache of its engine (section 10). */
+enum {
+  MINIMAX_CACHE_AUTO = 0,    /* looks into it, and leaves snapshots there */
+  MINIMAX_CACHE_NO_STORE = 1, /* looks into it, leaves nothing */
+  MINIMAX_CACHE_OFF = 2      /* neither */
+};
 
 typedef struct minimax_session_options {
   size_t struct_size;
   int32_t rewind_tokens; /* how many of the last tokens stay un-folded beside the lightning states, at
                             least; 0: 32, at most 4096, -1: none */
+  int32_t cache_policy;  /* MINIMAX_CACHE_... */
 } minimax_session_options;
+
+/* Why tokens of a prompt were computed. */
+enum {
+  MINIMAX_MISS_NONE = 0,          /* all that was known of the prompt was reused: what was computed goes on
+                                     behind it, or is a last token whose logits were not kept */
+  MINIMAX_MISS_NEW = 1,           /* nothing that is known begins like it */
+  MINIMAX_MISS_DIVERGED = 2,      /* it parts from what is known at diverged_at, and was reused up to there */
+  MINIMAX_MISS_NO_CHECKPOINT = 3, /* known up to diverged_at, but no snapshot lies so near to it; where that
+                                     was 32 tokens or more, one is taken now for the next prompt */
+  MINIMAX_MISS_EVICTED = 4,       /* the same, and there was one that others have displaced */
+  MINIMAX_MISS_IMAGE_DIFFERS = 5, /* it shows another picture at diverged_at */
+  MINIMAX_MISS_DISABLED = 6       /* the cache is off, for the engine or the session, and was not looked into */
+};
 
 typedef struct minimax_feed_report {
   size_t struct_size;
   uint64_t token_count;   /* of the prompt */
-  uint64_t prefill_ns;    /* time spent computing */
+  uint64_t tokens_reused; /* of these, not computed: the session held them, or a snapshot did */
+  uint64_t restore_ns;    /* time spent on these: rewinding, or taking a snapshot over */
+  uint64_t prefill_ns;    /* time spent computing the others */
   uint64_t image_count;   /* pictures of the prompt */
-  uint64_t images_reused; /* of these, found in the cache */
+  uint64_t images_reused; /* of these, found in their cache, or among the tokens that were reused */
   uint64_t encode_ns;     /* time spent on the others, loading the vision tower included */
+  int64_t diverged_at;    /* the token of the prompt up to which it was known */
+  int32_t miss_reason;    /* MINIMAX_MISS_... */
 } minimax_feed_report;
 
 /* A picture in a session's history. */
@@ -538,7 +576,8 @@ MINIMAX_API void minimax_session_free(minimax_session *session);
 MINIMAX_API minimax_status minimax_session_feed(minimax_session *session, const int32_t *tokens,
                                                 size_t token_count);
 /* The same with the tokens of a prompt, which must be of the same engine (else MINIMAX_WRONG_MODEL) and
- * not empty. Its pictures are encoded first, unless they are in the cache; cancelled meanwhile, the
+ * not empty. What of it the prefix cache holds, behind all that the session has been fed, is not computed
+ * again. Pictures in the rest are encoded first, unless they are in their cache; cancelled meanwhile, the
  * session is where it was. out_report may be NULL. */
 MINIMAX_API minimax_status minimax_session_feed_prompt(minimax_session *session,
                                                        const minimax_prompt *prompt,
@@ -549,6 +588,21 @@ MINIMAX_API minimax_status minimax_session_feed_prompt_from(minimax_session *ses
                                                             const minimax_prompt *prompt,
                                                             size_t first_token,
                                                             minimax_feed_report *out_report);
+/* Makes the session hold this prompt and nothing else, whatever it held: what both begin with stays, and what
+ * lies further back than the session can rewind, or was never in it, comes from the prefix cache if that goes
+ * further; the rest is computed. So a program may hand over its whole conversation each turn, edited or not.
+ * The session then stands at the prompt's logits. Errors as minimax_session_feed_prompt. The session is as it
+ * was on all that can be told beforehand: MINIMAX_INVALID_ARGUMENT, MINIMAX_WRONG_MODEL, MINIMAX_POISONED, a
+ * prompt longer than context_limit or kv_bytes_limit allow, pictures that were cancelled. Else, on
+ * MINIMAX_CANCELLED, MINIMAX_CONTEXT_FULL and MINIMAX_OUT_OF_MEMORY, it is whole and holds a beginning of the
+ * prompt (minimax_session_position). */
+MINIMAX_API minimax_status minimax_session_set_prompt(minimax_session *session,
+                                                      const minimax_prompt *prompt,
+                                                      minimax_feed_report *out_report);
+/* The same with token ids, for engines without tokenizer and callers with one of their own. */
+MINIMAX_API minimax_status minimax_session_set_tokens(minimax_session *session, const int32_t *tokens,
+                                                      size_t token_count,
+                                                      minimax_feed_report *out_report);
 /* Feeds tokens and writes the logits after each of them: logits [token_count, vocabulary_size] f32;
  * capacity counts floats. Errors as minimax_session_feed, and MINIMAX_INVALID_ARGUMENT when the capacity
  * is too small. On MINIMAX_CANCELLED the rows of the tokens that were fed are written. */
@@ -571,7 +625,8 @@ MINIMAX_API minimax_status minimax_session_image_count(const minimax_session *se
 MINIMAX_API minimax_status minimax_session_get_image_span(const minimax_session *session, size_t index,
                                                           minimax_image_span *out_span);
 /* The logits after the last token: [vocabulary_size] f32, the session's own, valid until the next call
- * that changes it. out_count may be NULL. Suppressed tokens are not masked here.
+ * that changes it. That call writes over them: their memory stays where it is, and readable, as long as
+ * the session lives. out_count may be NULL. Suppressed tokens are not masked here.
  *   MINIMAX_NOT_AVAILABLE  the session is empty, the last feed was cancelled, or tokens were taken back */
 MINIMAX_API minimax_status minimax_session_logits(const minimax_session *session,
                                                   const float **out_logits, size_t *out_count);
@@ -593,10 +648,13 @@ MINIMAX_API minimax_status minimax_session_rewind_floor(const minimax_session *s
  *   MINIMAX_OUT_OF_MEMORY */
 MINIMAX_API minimax_status minimax_session_mark(const minimax_session *session,
                                                 minimax_snapshot **out_snapshot);
-/* The session becomes what it, or another of the same engine, was; the snapshot stays.
+/* The session becomes what it, or another of the same engine, was; the snapshot stays, where it lies too: one
+ * that was moved is read into the session.
+ * With the session where it was:
  *   MINIMAX_WRONG_MODEL  of another engine
  *   MINIMAX_UNSUPPORTED  of a session with other rewind_tokens
- *   MINIMAX_OUT_OF_MEMORY, with the session where it was */
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_CONTEXT_FULL, MINIMAX_IO_ERROR
+ *   MINIMAX_BAD_FILE     of a moved one: its bytes are no longer those that were written */
 MINIMAX_API minimax_status minimax_session_return_to(minimax_session *session,
                                                      const minimax_snapshot *snapshot);
 /* Another session at the same place, to be freed like any other; from here on each goes its own way.
@@ -605,6 +663,19 @@ MINIMAX_API minimax_status minimax_session_fork(const minimax_session *session,
                                                 minimax_session **out_session);
 MINIMAX_API minimax_status minimax_snapshot_get_info(const minimax_snapshot *snapshot,
                                                      minimax_snapshot_info *out_info);
+/* Moves a snapshot: off the device, so that what nobody else shares is free there, or back. Whoever returns to
+ * it later goes on to the bit as if it had stayed.
+ *   home    MINIMAX_HOME_...; on the CPU, HOST is the same as DEVICE
+ *   folder  with FILE: where the file is made, without a name: nobody else sees it, and it is gone with the
+ *           snapshot, or with the program. Else NULL
+ * What was shared is copied: a snapshot that comes back to the device takes memory of its own.
+ * With the snapshot as it was:
+ *   MINIMAX_NOT_FOUND   there is no such folder
+ *   MINIMAX_IO_ERROR    the disk is full, say
+ *   MINIMAX_BAD_FILE    what was moved is no longer what was written
+ *   MINIMAX_OUT_OF_MEMORY, MINIMAX_CONTEXT_FULL (kv_bytes_limit) */
+MINIMAX_API minimax_status minimax_snapshot_move(minimax_snapshot *snapshot, int32_t home,
+                                                 const char *folder);
 MINIMAX_API void minimax_snapshot_free(minimax_snapshot *snapshot);
 /* Forgets everything: an empty timeline again. Pages go back to the engine. */
 MINIMAX_API minimax_status minimax_session_reset(minimax_session *session);
@@ -804,13 +875,16 @@ typedef struct minimax_batch_event {
   /* What the request has come to so far. */
   uint64_t fed_tokens;    /* of its prompt: after a cancel, those before prompt_first_token + fed_tokens
                              are in the session */
+  uint64_t tokens_reused; /* of these, not computed: as in minimax_feed_report, as the last two fields */
   uint64_t token_count;   /* drawn and fed */
   uint64_t image_count;   /* pictures encoded */
-  uint64_t images_reused; /* of these, found in the cache */
+  uint64_t images_reused; /* of these, found in their cache, or among the tokens that were reused */
   uint64_t wait_ns;       /* from submit to start */
   uint64_t encode_ns;     /* time spent on pictures */
   uint64_t prefill_ns;    /* from the first step to the end of its prompt */
   uint64_t decode_ns;     /* from there to the last */
+  int64_t diverged_at;
+  int32_t miss_reason;
 } minimax_batch_event;
 
 typedef struct minimax_batch_stats {
@@ -964,6 +1038,56 @@ MINIMAX_API minimax_status minimax_session_load_from(minimax_engine *engine, min
  *   MINIMAX_NOT_FOUND, MINIMAX_IO_ERROR, MINIMAX_BAD_FILE, MINIMAX_UNSUPPORTED */
 MINIMAX_API minimax_status minimax_get_session_file_info(const char *path,
                                                          minimax_session_file_info *out_info);
+
+/* ---- 10 prefix cache ---------------------------------------------------------------------------- */
+
+/* An engine keeps snapshots of its sessions for prompts that begin alike: minimax_session_set_prompt,
+ * minimax_session_feed_prompt and prompts of batches take what they can from there, and so need not compute
+ * it. A snapshot is kept of the end of each prompt and of each reply, and, from the second prompt of a common
+ * beginning on, of the place where they part. It shares keys, values and states with the session that it was
+ * taken of until that goes on, and can be taken back by rewind_tokens, so that prompts which differ in their
+ * last words only need no other. When prefix_cache_bytes_limit is reached, or somebody would be refused memory
+ * or pages, those go first that save the least arithmetic a byte and were not used for long.
+ *
+ * What is found belongs to the same tokens and pictures in the same order, and to sessions of the same
+ * rewind_tokens. Logits behind it are those of a session that was fed the same pieces: to the bit, unless the
+ * snapshot is taken back behind tokens that are folded; sums are then in another order, as they are when a
+ * prompt is cut elsewhere. */
+typedef struct minimax_prefix_cache_stats {
+  size_t struct_size;
+  uint64_t snapshot_count;
+  uint64_t pinned_count;   /* of these */
+  uint64_t bytes;          /* of all, as counted against the limit */
+  uint64_t kv_bytes;       /* of these, pages of keys and values, each counted once */
+  uint64_t limit_bytes;    /* 0: the cache is off */
+  uint64_t lookup_count;   /* since the engine was opened, as all that follows */
+  uint64_t hit_count;      /* lookups in which a snapshot went further than the session itself */
+  uint64_t tokens_reused;  /* by these, beyond what the sessions held */
+  uint64_t stored_count;
+  uint64_t evicted_count;
+} minimax_prefix_cache_stats;
+
+MINIMAX_API void minimax_prefix_cache_stats_init(minimax_prefix_cache_stats *stats);
+
+/* Any thread. */
+MINIMAX_API minimax_status minimax_engine_get_prefix_cache_stats(const minimax_engine *engine,
+                                                                 minimax_prefix_cache_stats *out_stats);
+/* Forgets all snapshots, pinned ones too. Sessions keep what they hold. Any thread. */
+MINIMAX_API minimax_status minimax_engine_clear_prefix_cache(minimax_engine *engine);
+/* Computes a prompt, as far as the cache does not hold it, and keeps its snapshot until it is unpinned or the
+ * cache is cleared: for what every conversation begins with. options: of the sessions that shall find it;
+ * NULL: defaults. out_report may be NULL. Any thread; the prompt one at a time.
+ *   MINIMAX_NOT_AVAILABLE  the cache is off
+ *   MINIMAX_UNSUPPORTED    cache_policy is not MINIMAX_CACHE_AUTO
+ *   MINIMAX_OUT_OF_MEMORY  all that is pinned would pass the limit
+ *   and errors as minimax_session_feed_prompt */
+MINIMAX_API minimax_status minimax_engine_pin_prefix(minimax_engine *engine, const minimax_prompt *prompt,
+                                                     const minimax_session_options *options,
+                                                     minimax_feed_report *out_report);
+/* The snapshot becomes one like others.
+ *   MINIMAX_NOT_FOUND  this prompt is not pinned for sessions of these options */
+MINIMAX_API minimax_status minimax_engine_unpin_prefix(minimax_engine *engine, const minimax_prompt *prompt,
+                                                       const minimax_session_options *options);
 
 #ifdef __cplusplus
 }

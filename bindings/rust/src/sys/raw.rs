@@ -205,12 +205,13 @@ pub struct minimax_engine_options {
     pub host_allocator: *const ::std::os::raw::c_void,
     pub device_stream: *const ::std::os::raw::c_void,
     pub image_cache_bytes_limit: i64,
+    pub prefix_cache_bytes_limit: i64,
 }
 #[test]
 fn bindgen_test_layout_minimax_engine_options() {
     assert_eq!(
         ::std::mem::size_of::<minimax_engine_options>(),
-        120usize,
+        128usize,
         concat!("Size of: ", stringify!(minimax_engine_options))
     );
     assert_eq!(
@@ -434,6 +435,23 @@ fn bindgen_test_layout_minimax_engine_options() {
         );
     }
     test_field_image_cache_bytes_limit();
+    fn test_field_prefix_cache_bytes_limit() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_engine_options>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).prefix_cache_bytes_limit) as usize - ptr as usize
+            },
+            120usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(minimax_engine_options),
+                "::",
+                stringify!(prefix_cache_bytes_limit)
+            )
+        );
+    }
+    test_field_prefix_cache_bytes_limit();
 }
 impl Default for minimax_engine_options {
     fn default() -> Self {
@@ -899,12 +917,13 @@ pub struct minimax_engine_memory {
     pub session_bytes: u64,
     pub kv_bytes: u64,
     pub session_count: u64,
+    pub prefix_cache_bytes: u64,
 }
 #[test]
 fn bindgen_test_layout_minimax_engine_memory() {
     assert_eq!(
         ::std::mem::size_of::<minimax_engine_memory>(),
-        48usize,
+        56usize,
         concat!("Size of: ", stringify!(minimax_engine_memory))
     );
     assert_eq!(
@@ -984,6 +1003,18 @@ fn bindgen_test_layout_minimax_engine_memory() {
         );
     }
     test_field_session_count();
+    fn test_field_prefix_cache_bytes() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_engine_memory>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).prefix_cache_bytes) as usize - ptr as usize
+            },
+            48usize,
+            concat!("Offset of field: ", stringify!(minimax_engine_memory), "::", stringify!(prefix_cache_bytes))
+        );
+    }
+    test_field_prefix_cache_bytes();
 }
 extern "C" {
     pub fn minimax_engine_options_init(options: *mut minimax_engine_options);
@@ -1665,6 +1696,10 @@ pub struct minimax_session {
 pub struct minimax_snapshot {
     _unused: [u8; 0],
 }
+pub const MINIMAX_HOME_DEVICE: _bindgen_ty_9 = 0;
+pub const MINIMAX_HOME_HOST: _bindgen_ty_9 = 1;
+pub const MINIMAX_HOME_FILE: _bindgen_ty_9 = 2;
+pub type _bindgen_ty_9 = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct minimax_snapshot_info {
@@ -1673,12 +1708,14 @@ pub struct minimax_snapshot_info {
     pub image_count: u64,
     pub state_bytes: u64,
     pub kv_bytes: u64,
+    pub home: i32,
+    pub moved_bytes: u64,
 }
 #[test]
 fn bindgen_test_layout_minimax_snapshot_info() {
     assert_eq!(
         ::std::mem::size_of::<minimax_snapshot_info>(),
-        40usize,
+        56usize,
         concat!("Size of: ", stringify!(minimax_snapshot_info))
     );
     assert_eq!(
@@ -1746,12 +1783,41 @@ fn bindgen_test_layout_minimax_snapshot_info() {
         );
     }
     test_field_kv_bytes();
+    fn test_field_home() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_snapshot_info>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).home) as usize - ptr as usize
+            },
+            40usize,
+            concat!("Offset of field: ", stringify!(minimax_snapshot_info), "::", stringify!(home))
+        );
+    }
+    test_field_home();
+    fn test_field_moved_bytes() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_snapshot_info>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).moved_bytes) as usize - ptr as usize
+            },
+            48usize,
+            concat!("Offset of field: ", stringify!(minimax_snapshot_info), "::", stringify!(moved_bytes))
+        );
+    }
+    test_field_moved_bytes();
 }
+pub const MINIMAX_CACHE_AUTO: _bindgen_ty_10 = 0;
+pub const MINIMAX_CACHE_NO_STORE: _bindgen_ty_10 = 1;
+pub const MINIMAX_CACHE_OFF: _bindgen_ty_10 = 2;
+pub type _bindgen_ty_10 = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct minimax_session_options {
     pub struct_size: usize,
     pub rewind_tokens: i32,
+    pub cache_policy: i32,
 }
 #[test]
 fn bindgen_test_layout_minimax_session_options() {
@@ -1789,22 +1855,46 @@ fn bindgen_test_layout_minimax_session_options() {
         );
     }
     test_field_rewind_tokens();
+    fn test_field_cache_policy() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_session_options>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).cache_policy) as usize - ptr as usize
+            },
+            12usize,
+            concat!("Offset of field: ", stringify!(minimax_session_options), "::", stringify!(cache_policy))
+        );
+    }
+    test_field_cache_policy();
 }
+pub const MINIMAX_MISS_NONE: _bindgen_ty_11 = 0;
+pub const MINIMAX_MISS_NEW: _bindgen_ty_11 = 1;
+pub const MINIMAX_MISS_DIVERGED: _bindgen_ty_11 = 2;
+pub const MINIMAX_MISS_NO_CHECKPOINT: _bindgen_ty_11 = 3;
+pub const MINIMAX_MISS_EVICTED: _bindgen_ty_11 = 4;
+pub const MINIMAX_MISS_IMAGE_DIFFERS: _bindgen_ty_11 = 5;
+pub const MINIMAX_MISS_DISABLED: _bindgen_ty_11 = 6;
+pub type _bindgen_ty_11 = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct minimax_feed_report {
     pub struct_size: usize,
     pub token_count: u64,
+    pub tokens_reused: u64,
+    pub restore_ns: u64,
     pub prefill_ns: u64,
     pub image_count: u64,
     pub images_reused: u64,
     pub encode_ns: u64,
+    pub diverged_at: i64,
+    pub miss_reason: i32,
 }
 #[test]
 fn bindgen_test_layout_minimax_feed_report() {
     assert_eq!(
         ::std::mem::size_of::<minimax_feed_report>(),
-        48usize,
+        80usize,
         concat!("Size of: ", stringify!(minimax_feed_report))
     );
     assert_eq!(
@@ -1836,6 +1926,30 @@ fn bindgen_test_layout_minimax_feed_report() {
         );
     }
     test_field_token_count();
+    fn test_field_tokens_reused() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_feed_report>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).tokens_reused) as usize - ptr as usize
+            },
+            16usize,
+            concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(tokens_reused))
+        );
+    }
+    test_field_tokens_reused();
+    fn test_field_restore_ns() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_feed_report>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).restore_ns) as usize - ptr as usize
+            },
+            24usize,
+            concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(restore_ns))
+        );
+    }
+    test_field_restore_ns();
     fn test_field_prefill_ns() {
         assert_eq!(
             unsafe {
@@ -1843,7 +1957,7 @@ fn bindgen_test_layout_minimax_feed_report() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).prefill_ns) as usize - ptr as usize
             },
-            16usize,
+            32usize,
             concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(prefill_ns))
         );
     }
@@ -1855,7 +1969,7 @@ fn bindgen_test_layout_minimax_feed_report() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).image_count) as usize - ptr as usize
             },
-            24usize,
+            40usize,
             concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(image_count))
         );
     }
@@ -1867,7 +1981,7 @@ fn bindgen_test_layout_minimax_feed_report() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).images_reused) as usize - ptr as usize
             },
-            32usize,
+            48usize,
             concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(images_reused))
         );
     }
@@ -1879,11 +1993,35 @@ fn bindgen_test_layout_minimax_feed_report() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).encode_ns) as usize - ptr as usize
             },
-            40usize,
+            56usize,
             concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(encode_ns))
         );
     }
     test_field_encode_ns();
+    fn test_field_diverged_at() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_feed_report>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).diverged_at) as usize - ptr as usize
+            },
+            64usize,
+            concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(diverged_at))
+        );
+    }
+    test_field_diverged_at();
+    fn test_field_miss_reason() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_feed_report>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).miss_reason) as usize - ptr as usize
+            },
+            72usize,
+            concat!("Offset of field: ", stringify!(minimax_feed_report), "::", stringify!(miss_reason))
+        );
+    }
+    test_field_miss_reason();
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -2149,6 +2287,21 @@ extern "C" {
     ) -> minimax_status;
 }
 extern "C" {
+    pub fn minimax_session_set_prompt(
+        session: *mut minimax_session,
+        prompt: *const minimax_prompt,
+        out_report: *mut minimax_feed_report,
+    ) -> minimax_status;
+}
+extern "C" {
+    pub fn minimax_session_set_tokens(
+        session: *mut minimax_session,
+        tokens: *const i32,
+        token_count: usize,
+        out_report: *mut minimax_feed_report,
+    ) -> minimax_status;
+}
+extern "C" {
     pub fn minimax_session_feed_logits(
         session: *mut minimax_session,
         tokens: *const i32,
@@ -2225,6 +2378,13 @@ extern "C" {
     pub fn minimax_snapshot_get_info(
         snapshot: *const minimax_snapshot,
         out_info: *mut minimax_snapshot_info,
+    ) -> minimax_status;
+}
+extern "C" {
+    pub fn minimax_snapshot_move(
+        snapshot: *mut minimax_snapshot,
+        home: i32,
+        folder: *const ::std::os::raw::c_char,
     ) -> minimax_status;
 }
 extern "C" {
@@ -2694,13 +2854,13 @@ impl Default for minimax_generate_options {
         }
     }
 }
-pub const MINIMAX_STOP_TOKEN: _bindgen_ty_9 = 1;
-pub const MINIMAX_STOP_STRING: _bindgen_ty_9 = 2;
-pub const MINIMAX_STOP_MAX_TOKENS: _bindgen_ty_9 = 3;
-pub const MINIMAX_STOP_CONTEXT: _bindgen_ty_9 = 4;
-pub const MINIMAX_STOP_CALLBACK: _bindgen_ty_9 = 5;
-pub const MINIMAX_STOP_CANCELLED: _bindgen_ty_9 = 6;
-pub type _bindgen_ty_9 = ::std::os::raw::c_uint;
+pub const MINIMAX_STOP_TOKEN: _bindgen_ty_12 = 1;
+pub const MINIMAX_STOP_STRING: _bindgen_ty_12 = 2;
+pub const MINIMAX_STOP_MAX_TOKENS: _bindgen_ty_12 = 3;
+pub const MINIMAX_STOP_CONTEXT: _bindgen_ty_12 = 4;
+pub const MINIMAX_STOP_CALLBACK: _bindgen_ty_12 = 5;
+pub const MINIMAX_STOP_CANCELLED: _bindgen_ty_12 = 6;
+pub type _bindgen_ty_12 = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct minimax_generate_result {
@@ -2858,9 +3018,9 @@ fn bindgen_test_layout_minimax_batch_options() {
     }
     test_field_step_tokens();
 }
-pub const MINIMAX_PRIORITY_LOWEST: _bindgen_ty_10 = -100;
-pub const MINIMAX_PRIORITY_HIGHEST: _bindgen_ty_10 = 100;
-pub type _bindgen_ty_10 = ::std::os::raw::c_int;
+pub const MINIMAX_PRIORITY_LOWEST: _bindgen_ty_13 = -100;
+pub const MINIMAX_PRIORITY_HIGHEST: _bindgen_ty_13 = 100;
+pub type _bindgen_ty_13 = ::std::os::raw::c_int;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct minimax_batch_request {
@@ -3017,17 +3177,17 @@ impl Default for minimax_batch_request {
         }
     }
 }
-pub const MINIMAX_EVENT_NONE: _bindgen_ty_11 = 0;
-pub const MINIMAX_EVENT_QUEUED: _bindgen_ty_11 = 1;
-pub const MINIMAX_EVENT_STARTED: _bindgen_ty_11 = 2;
-pub const MINIMAX_EVENT_TOKEN: _bindgen_ty_11 = 3;
-pub const MINIMAX_EVENT_FINISHED: _bindgen_ty_11 = 4;
-pub const MINIMAX_EVENT_FAILED: _bindgen_ty_11 = 5;
-pub const MINIMAX_EVENT_CANCELLED: _bindgen_ty_11 = 6;
-pub type _bindgen_ty_11 = ::std::os::raw::c_uint;
-pub const MINIMAX_WAIT_SESSIONS: _bindgen_ty_12 = 1;
-pub const MINIMAX_WAIT_MEMORY: _bindgen_ty_12 = 2;
-pub type _bindgen_ty_12 = ::std::os::raw::c_uint;
+pub const MINIMAX_EVENT_NONE: _bindgen_ty_14 = 0;
+pub const MINIMAX_EVENT_QUEUED: _bindgen_ty_14 = 1;
+pub const MINIMAX_EVENT_STARTED: _bindgen_ty_14 = 2;
+pub const MINIMAX_EVENT_TOKEN: _bindgen_ty_14 = 3;
+pub const MINIMAX_EVENT_FINISHED: _bindgen_ty_14 = 4;
+pub const MINIMAX_EVENT_FAILED: _bindgen_ty_14 = 5;
+pub const MINIMAX_EVENT_CANCELLED: _bindgen_ty_14 = 6;
+pub type _bindgen_ty_14 = ::std::os::raw::c_uint;
+pub const MINIMAX_WAIT_SESSIONS: _bindgen_ty_15 = 1;
+pub const MINIMAX_WAIT_MEMORY: _bindgen_ty_15 = 2;
+pub type _bindgen_ty_15 = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct minimax_batch_event {
@@ -3044,6 +3204,7 @@ pub struct minimax_batch_event {
     pub message_size: usize,
     pub wait_reason: i32,
     pub fed_tokens: u64,
+    pub tokens_reused: u64,
     pub token_count: u64,
     pub image_count: u64,
     pub images_reused: u64,
@@ -3051,12 +3212,14 @@ pub struct minimax_batch_event {
     pub encode_ns: u64,
     pub prefill_ns: u64,
     pub decode_ns: u64,
+    pub diverged_at: i64,
+    pub miss_reason: i32,
 }
 #[test]
 fn bindgen_test_layout_minimax_batch_event() {
     assert_eq!(
         ::std::mem::size_of::<minimax_batch_event>(),
-        152usize,
+        176usize,
         concat!("Size of: ", stringify!(minimax_batch_event))
     );
     assert_eq!(
@@ -3220,6 +3383,18 @@ fn bindgen_test_layout_minimax_batch_event() {
         );
     }
     test_field_fed_tokens();
+    fn test_field_tokens_reused() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_batch_event>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).tokens_reused) as usize - ptr as usize
+            },
+            96usize,
+            concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(tokens_reused))
+        );
+    }
+    test_field_tokens_reused();
     fn test_field_token_count() {
         assert_eq!(
             unsafe {
@@ -3227,7 +3402,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).token_count) as usize - ptr as usize
             },
-            96usize,
+            104usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(token_count))
         );
     }
@@ -3239,7 +3414,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).image_count) as usize - ptr as usize
             },
-            104usize,
+            112usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(image_count))
         );
     }
@@ -3251,7 +3426,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).images_reused) as usize - ptr as usize
             },
-            112usize,
+            120usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(images_reused))
         );
     }
@@ -3263,7 +3438,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).wait_ns) as usize - ptr as usize
             },
-            120usize,
+            128usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(wait_ns))
         );
     }
@@ -3275,7 +3450,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).encode_ns) as usize - ptr as usize
             },
-            128usize,
+            136usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(encode_ns))
         );
     }
@@ -3287,7 +3462,7 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).prefill_ns) as usize - ptr as usize
             },
-            136usize,
+            144usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(prefill_ns))
         );
     }
@@ -3299,11 +3474,35 @@ fn bindgen_test_layout_minimax_batch_event() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).decode_ns) as usize - ptr as usize
             },
-            144usize,
+            152usize,
             concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(decode_ns))
         );
     }
     test_field_decode_ns();
+    fn test_field_diverged_at() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_batch_event>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).diverged_at) as usize - ptr as usize
+            },
+            160usize,
+            concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(diverged_at))
+        );
+    }
+    test_field_diverged_at();
+    fn test_field_miss_reason() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_batch_event>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).miss_reason) as usize - ptr as usize
+            },
+            168usize,
+            concat!("Offset of field: ", stringify!(minimax_batch_event), "::", stringify!(miss_reason))
+        );
+    }
+    test_field_miss_reason();
 }
 impl Default for minimax_batch_event {
     fn default() -> Self {
@@ -3923,5 +4122,192 @@ extern "C" {
     pub fn minimax_get_session_file_info(
         path: *const ::std::os::raw::c_char,
         out_info: *mut minimax_session_file_info,
+    ) -> minimax_status;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct minimax_prefix_cache_stats {
+    pub struct_size: usize,
+    pub snapshot_count: u64,
+    pub pinned_count: u64,
+    pub bytes: u64,
+    pub kv_bytes: u64,
+    pub limit_bytes: u64,
+    pub lookup_count: u64,
+    pub hit_count: u64,
+    pub tokens_reused: u64,
+    pub stored_count: u64,
+    pub evicted_count: u64,
+}
+#[test]
+fn bindgen_test_layout_minimax_prefix_cache_stats() {
+    assert_eq!(
+        ::std::mem::size_of::<minimax_prefix_cache_stats>(),
+        88usize,
+        concat!("Size of: ", stringify!(minimax_prefix_cache_stats))
+    );
+    assert_eq!(
+        ::std::mem::align_of::<minimax_prefix_cache_stats>(),
+        8usize,
+        concat!("Alignment of ", stringify!(minimax_prefix_cache_stats))
+    );
+    fn test_field_struct_size() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).struct_size) as usize - ptr as usize
+            },
+            0usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(struct_size))
+        );
+    }
+    test_field_struct_size();
+    fn test_field_snapshot_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).snapshot_count) as usize - ptr as usize
+            },
+            8usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(snapshot_count))
+        );
+    }
+    test_field_snapshot_count();
+    fn test_field_pinned_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).pinned_count) as usize - ptr as usize
+            },
+            16usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(pinned_count))
+        );
+    }
+    test_field_pinned_count();
+    fn test_field_bytes() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).bytes) as usize - ptr as usize
+            },
+            24usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(bytes))
+        );
+    }
+    test_field_bytes();
+    fn test_field_kv_bytes() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).kv_bytes) as usize - ptr as usize
+            },
+            32usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(kv_bytes))
+        );
+    }
+    test_field_kv_bytes();
+    fn test_field_limit_bytes() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).limit_bytes) as usize - ptr as usize
+            },
+            40usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(limit_bytes))
+        );
+    }
+    test_field_limit_bytes();
+    fn test_field_lookup_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).lookup_count) as usize - ptr as usize
+            },
+            48usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(lookup_count))
+        );
+    }
+    test_field_lookup_count();
+    fn test_field_hit_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).hit_count) as usize - ptr as usize
+            },
+            56usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(hit_count))
+        );
+    }
+    test_field_hit_count();
+    fn test_field_tokens_reused() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).tokens_reused) as usize - ptr as usize
+            },
+            64usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(tokens_reused))
+        );
+    }
+    test_field_tokens_reused();
+    fn test_field_stored_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).stored_count) as usize - ptr as usize
+            },
+            72usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(stored_count))
+        );
+    }
+    test_field_stored_count();
+    fn test_field_evicted_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<minimax_prefix_cache_stats>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).evicted_count) as usize - ptr as usize
+            },
+            80usize,
+            concat!("Offset of field: ", stringify!(minimax_prefix_cache_stats), "::", stringify!(evicted_count))
+        );
+    }
+    test_field_evicted_count();
+}
+extern "C" {
+    pub fn minimax_prefix_cache_stats_init(stats: *mut minimax_prefix_cache_stats);
+}
+extern "C" {
+    pub fn minimax_engine_get_prefix_cache_stats(
+        engine: *const minimax_engine,
+        out_stats: *mut minimax_prefix_cache_stats,
+    ) -> minimax_status;
+}
+extern "C" {
+    pub fn minimax_engine_clear_prefix_cache(engine: *mut minimax_engine) -> minimax_status;
+}
+extern "C" {
+    pub fn minimax_engine_pin_prefix(
+        engine: *mut minimax_engine,
+        prompt: *const minimax_prompt,
+        options: *const minimax_session_options,
+        out_report: *mut minimax_feed_report,
+    ) -> minimax_status;
+}
+extern "C" {
+    pub fn minimax_engine_unpin_prefix(
+        engine: *mut minimax_engine,
+        prompt: *const minimax_prompt,
+        options: *const minimax_session_options,
     ) -> minimax_status;
 }

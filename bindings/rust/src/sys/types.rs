@@ -136,6 +136,54 @@ impl ChatFormat {
 
 /// A number of minimax.h; a later library may know more of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SnapshotHome(pub i32);
+
+impl SnapshotHome {
+    /// In the engine's memory, shared with sessions as far as they are the same.
+    pub const DEVICE: SnapshotHome = SnapshotHome(0);
+    /// In the program's memory.
+    pub const HOST: SnapshotHome = SnapshotHome(1);
+    pub const FILE: SnapshotHome = SnapshotHome(2);
+}
+
+/// A number of minimax.h; a later library may know more of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CachePolicy(pub i32);
+
+impl CachePolicy {
+    /// Looks into it, and leaves snapshots there.
+    pub const AUTO: CachePolicy = CachePolicy(0);
+    /// Looks into it, leaves nothing.
+    pub const NO_STORE: CachePolicy = CachePolicy(1);
+    /// Neither.
+    pub const OFF: CachePolicy = CachePolicy(2);
+}
+
+/// A number of minimax.h; a later library may know more of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MissReason(pub i32);
+
+impl MissReason {
+    /// All that was known of the prompt was reused: what was computed goes on behind it, or is a
+    /// last token whose logits were not kept.
+    pub const NONE: MissReason = MissReason(0);
+    /// Nothing that is known begins like it.
+    pub const NEW: MissReason = MissReason(1);
+    /// It parts from what is known at diverged_at, and was reused up to there.
+    pub const DIVERGED: MissReason = MissReason(2);
+    /// Known up to diverged_at, but no snapshot lies so near to it; where that was 32 tokens or
+    /// more, one is taken now for the next prompt.
+    pub const NO_CHECKPOINT: MissReason = MissReason(3);
+    /// The same, and there was one that others have displaced.
+    pub const EVICTED: MissReason = MissReason(4);
+    /// It shows another picture at diverged_at.
+    pub const IMAGE_DIFFERS: MissReason = MissReason(5);
+    /// The cache is off, for the engine or the session, and was not looked into.
+    pub const DISABLED: MissReason = MissReason(6);
+}
+
+/// A number of minimax.h; a later library may know more of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StopReason(pub i32);
 
 impl StopReason {
@@ -343,9 +391,12 @@ pub struct EngineMemory {
     pub workspace_bytes: u64,
     /// Of the sessions alive now, without keys and values.
     pub session_bytes: u64,
-    /// Pages of keys and values in use now.
+    /// Pages of keys and values in use now, by sessions and snapshots.
     pub kv_bytes: u64,
     pub session_count: u64,
+    /// Snapshots of the prefix cache, without keys and values: states and logs (also while a
+    /// session shares them), logits, texts.
+    pub prefix_cache_bytes: u64,
 }
 
 impl Filled for EngineMemory {
@@ -360,6 +411,7 @@ impl Filled for EngineMemory {
             session_bytes: raw.session_bytes,
             kv_bytes: raw.kv_bytes,
             session_count: raw.session_count,
+            prefix_cache_bytes: raw.prefix_cache_bytes,
         }
     }
 }
@@ -459,6 +511,10 @@ pub struct SnapshotInfo {
     pub state_bytes: u64,
     /// Pages of keys and values, shared likewise.
     pub kv_bytes: u64,
+    /// MINIMAX_HOME_...; but on the device the two above are 0.
+    pub home: SnapshotHome,
+    /// Of host memory, or of the file; 0 on the device.
+    pub moved_bytes: u64,
 }
 
 impl Filled for SnapshotInfo {
@@ -472,6 +528,8 @@ impl Filled for SnapshotInfo {
             image_count: raw.image_count,
             state_bytes: raw.state_bytes,
             kv_bytes: raw.kv_bytes,
+            home: SnapshotHome(raw.home),
+            moved_bytes: raw.moved_bytes,
         }
     }
 }
@@ -482,14 +540,22 @@ impl Filled for SnapshotInfo {
 pub struct FeedReport {
     /// Of the prompt.
     pub token_count: u64,
-    /// Time spent computing.
+    /// Of these, not computed: the session held them, or a snapshot did.
+    pub tokens_reused: u64,
+    /// Time spent on these: rewinding, or taking a snapshot over.
+    pub restore_time: Duration,
+    /// Time spent computing the others.
     pub prefill_time: Duration,
     /// Pictures of the prompt.
     pub image_count: u64,
-    /// Of these, found in the cache.
+    /// Of these, found in their cache, or among the tokens that were reused.
     pub images_reused: u64,
     /// Time spent on the others, loading the vision tower included.
     pub encode_time: Duration,
+    /// The token of the prompt up to which it was known.
+    pub diverged_at: i64,
+    /// MINIMAX_MISS_...
+    pub miss_reason: MissReason,
 }
 
 impl Filled for FeedReport {
@@ -500,10 +566,14 @@ impl Filled for FeedReport {
     unsafe fn read(raw: &Self::Raw) -> FeedReport {
         FeedReport {
             token_count: raw.token_count,
+            tokens_reused: raw.tokens_reused,
+            restore_time: Duration::from_nanos(raw.restore_ns),
             prefill_time: Duration::from_nanos(raw.prefill_ns),
             image_count: raw.image_count,
             images_reused: raw.images_reused,
             encode_time: Duration::from_nanos(raw.encode_ns),
+            diverged_at: raw.diverged_at,
+            miss_reason: MissReason(raw.miss_reason),
         }
     }
 }
@@ -699,22 +769,80 @@ impl Filled for SessionFileInfo {
     }
 }
 
+/// An engine keeps snapshots of its sessions for prompts that begin alike:
+/// minimax_session_set_prompt, minimax_session_feed_prompt and prompts of batches take what they
+/// can from there, and so need not compute it. A snapshot is kept of the end of each prompt and of
+/// each reply, and, from the second prompt of a common beginning on, of the place where they part.
+/// It shares keys, values and states with the session that it was taken of until that goes on, and
+/// can be taken back by rewind_tokens, so that prompts which differ in their last words only need
+/// no other. When prefix_cache_bytes_limit is reached, or somebody would be refused memory or
+/// pages, those go first that save the least arithmetic a byte and were not used for long. What is
+/// found belongs to the same tokens and pictures in the same order, and to sessions of the same
+/// rewind_tokens. Logits behind it are those of a session that was fed the same pieces: to the bit,
+/// unless the snapshot is taken back behind tokens that are folded; sums are then in another order,
+/// as they are when a prompt is cut elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrefixCacheStats {
+    pub snapshot_count: u64,
+    /// Of these.
+    pub pinned_count: u64,
+    /// Of all, as counted against the limit.
+    pub bytes: u64,
+    /// Of these, pages of keys and values, each counted once.
+    pub kv_bytes: u64,
+    /// 0: the cache is off.
+    pub limit_bytes: u64,
+    /// Since the engine was opened, as all that follows.
+    pub lookup_count: u64,
+    /// Lookups in which a snapshot went further than the session itself.
+    pub hit_count: u64,
+    /// By these, beyond what the sessions held.
+    pub tokens_reused: u64,
+    pub stored_count: u64,
+    pub evicted_count: u64,
+}
+
+impl Filled for PrefixCacheStats {
+    type Raw = raw::minimax_prefix_cache_stats;
+    fn empty() -> Self::Raw {
+        raw::minimax_prefix_cache_stats {
+            struct_size: size_of::<raw::minimax_prefix_cache_stats>(),
+            ..Default::default()
+        }
+    }
+    unsafe fn read(raw: &Self::Raw) -> PrefixCacheStats {
+        PrefixCacheStats {
+            snapshot_count: raw.snapshot_count,
+            pinned_count: raw.pinned_count,
+            bytes: raw.bytes,
+            kv_bytes: raw.kv_bytes,
+            limit_bytes: raw.limit_bytes,
+            lookup_count: raw.lookup_count,
+            hit_count: raw.hit_count,
+            tokens_reused: raw.tokens_reused,
+            stored_count: raw.stored_count,
+            evicted_count: raw.evicted_count,
+        }
+    }
+}
+
 /// Name, size and initialiser of a struct that begins with its own size.
 pub(crate) type VersionedStruct = (&'static str, usize, unsafe fn(*mut u8));
 
 /// Each of them, as this crate was made for.
 pub(crate) const VERSIONED_STRUCTS: &[VersionedStruct] = &[
     ("minimax_device_info", 48, |at| unsafe { raw::minimax_device_info_init(at.cast()) }),
-    ("minimax_engine_options", 120, |at| unsafe { raw::minimax_engine_options_init(at.cast()) }),
+    ("minimax_engine_options", 128, |at| unsafe { raw::minimax_engine_options_init(at.cast()) }),
     ("minimax_memory_plan", 104, |at| unsafe { raw::minimax_memory_plan_init(at.cast()) }),
     ("minimax_engine_info", 96, |at| unsafe { raw::minimax_engine_info_init(at.cast()) }),
-    ("minimax_engine_memory", 48, |at| unsafe { raw::minimax_engine_memory_init(at.cast()) }),
+    ("minimax_engine_memory", 56, |at| unsafe { raw::minimax_engine_memory_init(at.cast()) }),
     ("minimax_token_info", 288, |at| unsafe { raw::minimax_token_info_init(at.cast()) }),
     ("minimax_tile_plan", 104, |at| unsafe { raw::minimax_tile_plan_init(at.cast()) }),
     ("minimax_image_cache_stats", 48, |at| unsafe { raw::minimax_image_cache_stats_init(at.cast()) }),
-    ("minimax_snapshot_info", 40, |at| unsafe { raw::minimax_snapshot_info_init(at.cast()) }),
+    ("minimax_snapshot_info", 56, |at| unsafe { raw::minimax_snapshot_info_init(at.cast()) }),
     ("minimax_session_options", 16, |at| unsafe { raw::minimax_session_options_init(at.cast()) }),
-    ("minimax_feed_report", 48, |at| unsafe { raw::minimax_feed_report_init(at.cast()) }),
+    ("minimax_feed_report", 80, |at| unsafe { raw::minimax_feed_report_init(at.cast()) }),
     ("minimax_image_span", 56, |at| unsafe { raw::minimax_image_span_init(at.cast()) }),
     ("minimax_session_stats", 80, |at| unsafe { raw::minimax_session_stats_init(at.cast()) }),
     ("minimax_sampler_options", 72, |at| unsafe { raw::minimax_sampler_options_init(at.cast()) }),
@@ -722,9 +850,10 @@ pub(crate) const VERSIONED_STRUCTS: &[VersionedStruct] = &[
     ("minimax_generate_result", 32, |at| unsafe { raw::minimax_generate_result_init(at.cast()) }),
     ("minimax_batch_options", 24, |at| unsafe { raw::minimax_batch_options_init(at.cast()) }),
     ("minimax_batch_request", 72, |at| unsafe { raw::minimax_batch_request_init(at.cast()) }),
-    ("minimax_batch_event", 152, |at| unsafe { raw::minimax_batch_event_init(at.cast()) }),
+    ("minimax_batch_event", 176, |at| unsafe { raw::minimax_batch_event_init(at.cast()) }),
     ("minimax_batch_stats", 128, |at| unsafe { raw::minimax_batch_stats_init(at.cast()) }),
     ("minimax_session_save_options", 16, |at| unsafe { raw::minimax_session_save_options_init(at.cast()) }),
     ("minimax_session_load_options", 16, |at| unsafe { raw::minimax_session_load_options_init(at.cast()) }),
     ("minimax_session_file_info", 168, |at| unsafe { raw::minimax_session_file_info_init(at.cast()) }),
+    ("minimax_prefix_cache_stats", 88, |at| unsafe { raw::minimax_prefix_cache_stats_init(at.cast()) }),
 ];
