@@ -395,7 +395,7 @@ static void fresh(void (*test)(void)) {
 int main(void) {
   minimax_engine_info info;
   minimax_engine_info_init(&info);
-  engine = open_demo();
+  engine = open_demo_uncached();
   session = create_session(engine);
   CHECK_OK(minimax_prompt_create(engine, &prompt));
   CHECK_OK(minimax_engine_get_info(engine, &info));

@@ -268,7 +268,7 @@ static void* look_at_pictures(void* user) {
 }
 
 int main(void) {
-  engine = open_demo();
+  engine = open_demo_uncached();
   each_thread_has_its_own_sentence();
   cancelling_works();
   threads_share_an_engine(use_shared_engine);
