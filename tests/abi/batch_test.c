@@ -254,6 +254,7 @@ static void pictures_come_along(void) {
   uint64_t ticket = 0;
   size_t count = 0;
   minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.chunk_tokens = 64;
   minimax_engine* careful = open_demo_with(&options);
   CHECK_OK(minimax_prompt_create(careful, &prompt));
