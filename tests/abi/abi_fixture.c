@@ -42,6 +42,13 @@ minimax_engine* open_demo(void) {
   return open_demo_with(NULL);
 }
 
+minimax_engine* open_demo_uncached(void) {
+  minimax_engine_options options;
+  minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1;
+  return open_demo_with(&options);
+}
+
 minimax_engine* open_synthetic(void) {
   minimax_engine* engine = NULL;
   minimax_engine_options options;

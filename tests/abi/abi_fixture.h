@@ -21,6 +21,8 @@ enum {
 minimax_engine* open_demo(void);
 /* options: of minimax_engine_options_init and what the test changed. */
 minimax_engine* open_demo_with(const minimax_engine_options* options);
+/* Without a prefix cache: each prompt is computed. */
+minimax_engine* open_demo_uncached(void);
 /* Random weights in the demo model's shapes, no tokenizer. */
 minimax_engine* open_synthetic(void);
 /* Neither tokenizer nor vision tower. */

@@ -169,7 +169,7 @@ static void a_session_in_a_batch_is_refused(void) {
 /* In any order, in the middle of an answer. */
 static void handles_may_be_freed_meanwhile(void) {
   static heard told[2];
-  minimax_engine* own = open_demo();
+  minimax_engine* own = open_demo_uncached();
   minimax_session* session = create_session(own);
   minimax_session* freed = create_session(own);
   minimax_sampler* sampler = create_greedy_sampler(own);
@@ -254,6 +254,7 @@ static void pictures_come_along(void) {
   uint64_t ticket = 0;
   size_t count = 0;
   minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.chunk_tokens = 64;
   minimax_engine* careful = open_demo_with(&options);
   CHECK_OK(minimax_prompt_create(careful, &prompt));
@@ -348,7 +349,7 @@ static void mistakes_are_refused(void) {
   minimax_batch* out_batch = UNTOUCHED;
   minimax_session* session = create_session(engine);
   minimax_prompt* prompt = create_question(engine);
-  minimax_engine* other_engine = open_demo();
+  minimax_engine* other_engine = open_demo_uncached();
   minimax_session* stranger = create_session(other_engine);
   minimax_sampler* strange_sampler = create_greedy_sampler(other_engine);
   minimax_prompt* strange_prompt = create_question(other_engine);
@@ -489,7 +490,7 @@ static void several_threads_share_a_batch(void) {
 }
 
 int main(void) {
-  engine = open_demo();
+  engine = open_demo_uncached();
   texts_are_those_of_solo_runs(0);
   texts_are_those_of_solo_runs(1);
   a_session_in_a_batch_is_refused();

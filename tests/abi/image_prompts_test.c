@@ -288,6 +288,7 @@ static void a_cache_without_room_serves_all_the_same(void) {
   minimax_feed_report report;
   size_t count = 0;
   minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   minimax_feed_report_init(&report);
   options.image_cache_bytes_limit = PICTURE_BYTES;
   tiny = open_demo_with(&options);
@@ -371,6 +372,7 @@ static void a_picture_needs_its_room(void) {
   int64_t position = -1;
   size_t count = 777;
   minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.context_limit = PICTURE_TOKENS;
   small = open_demo_with(&options);
   full = create_session(small);
@@ -395,7 +397,7 @@ static void fresh(void (*test)(void)) {
 int main(void) {
   minimax_engine_info info;
   minimax_engine_info_init(&info);
-  engine = open_demo();
+  engine = open_demo_uncached();
   session = create_session(engine);
   CHECK_OK(minimax_prompt_create(engine, &prompt));
   CHECK_OK(minimax_engine_get_info(engine, &info));

@@ -203,6 +203,7 @@ static void cancelling_works(void) {
   minimax_session* session;
   minimax_prompt* prompt;
   minimax_engine_options_init(&options);
+  options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.chunk_tokens = CHUNK;
   careful = open_demo_with(&options);
   session = create_session(careful);
@@ -268,7 +269,7 @@ static void* look_at_pictures(void* user) {
 }
 
 int main(void) {
-  engine = open_demo();
+  engine = open_demo_uncached();
   each_thread_has_its_own_sentence();
   cancelling_works();
   threads_share_an_engine(use_shared_engine);
