@@ -102,7 +102,7 @@ ENUM_NAMES = {"TYPE": "NumberType", "WEIGHTS": "WeightSource", "LOG": "LogLevel"
               "STOP": "StopReason", "EVENT": "EventKind", "WAIT": "WaitReason", "TOKEN": "TokenKind",
               "TOKENIZE": "TokenizeFlags", "DETOKENIZE": "DetokenizeFlags"}
 # Fields that hold values of an enum. MINIMAX_WAIT_... and its like are looked up in the field's comment.
-FIELD_ENUMS = {"compute_type": "NumberType", "kv_type": "NumberType"}
+FIELD_ENUMS = {"compute_type": "NumberType", "kv_type": "NumberType", "stop_reason": "StopReason"}
 
 
 def split_enums(header):
