@@ -55,7 +55,7 @@ def enum(name, values):
 
 def enum_of(field, enums):
     """The enum of a field, and whether 0 is none of its values."""
-    name = "StopReason" if field.name == "stop_reason" else field_enum(field)
+    name = field_enum(field)
     return name, bool(name) and all(value.number for value in enums[name])
 
 
