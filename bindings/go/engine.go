@@ -9,38 +9,41 @@ import "context"
 
 // EngineOptions say how a model is opened; the zero of each is the library's default.
 type EngineOptions struct {
-	Devices              []string // "cpu", "cuda:0"; none: the CPU
-	ThreadCount          int      // CPU threads, the caller's included; 0: one a core
-	WeightType           NumberType
-	ComputeType          NumberType
-	KVType               NumberType
-	StateType            NumberType
-	WeightSource         WeightSource
-	SyntheticSeed        uint64
-	ContextLimit         int64 // tokens a session may hold; 0: as many as memory has room for
-	KVBytesLimit         int64 // keys and values of all sessions together; 0: no limit
-	ChunkTokens          int64 // longest piece of a prompt computed at once; 0: the library's choice
-	ImageCacheBytesLimit int64 // encoded pictures that are kept for reuse; 0: 256 MiB
+	Devices       []string // "cpu", "cuda:0"; none: the CPU
+	ThreadCount   int      // CPU threads, the caller's included; 0: one a core
+	WeightType    NumberType
+	ComputeType   NumberType
+	KVType        NumberType
+	StateType     NumberType
+	WeightSource  WeightSource
+	SyntheticSeed uint64
+	ContextLimit  int64 // tokens a session may hold; 0: as many as memory has room for
+	KVBytesLimit  int64 // keys and values of all sessions together; 0: no limit
+	ChunkTokens   int64 // longest piece of a prompt computed at once; 0: the library's choice
+	// PrefixCacheBytesLimit is for snapshots that are kept for reuse; 0: an eighth of free memory, -1: none
+	PrefixCacheBytesLimit int64
+	ImageCacheBytesLimit  int64 // encoded pictures that are kept for reuse; 0: 256 MiB
 	// Progress hears bytes done and of all while the engine is opened; false gives up.
 	Progress func(done, total uint64) bool
 }
 
 func (o *EngineOptions) raw(devices cStrings) C.minimax_engine_options {
 	return C.minimax_engine_options{
-		struct_size:             C.sizeof_minimax_engine_options,
-		devices:                 devices.at,
-		device_count:            devices.count,
-		thread_count:            C.int32_t(o.ThreadCount),
-		weight_type:             C.int32_t(o.WeightType),
-		compute_type:            C.int32_t(o.ComputeType),
-		kv_type:                 C.int32_t(o.KVType),
-		state_type:              C.int32_t(o.StateType),
-		weight_source:           C.int32_t(o.WeightSource),
-		synthetic_seed:          C.uint64_t(o.SyntheticSeed),
-		context_limit:           C.int64_t(o.ContextLimit),
-		kv_bytes_limit:          C.int64_t(o.KVBytesLimit),
-		chunk_tokens:            C.int64_t(o.ChunkTokens),
-		image_cache_bytes_limit: C.int64_t(o.ImageCacheBytesLimit),
+		struct_size:              C.sizeof_minimax_engine_options,
+		devices:                  devices.at,
+		device_count:             devices.count,
+		thread_count:             C.int32_t(o.ThreadCount),
+		weight_type:              C.int32_t(o.WeightType),
+		compute_type:             C.int32_t(o.ComputeType),
+		kv_type:                  C.int32_t(o.KVType),
+		state_type:               C.int32_t(o.StateType),
+		weight_source:            C.int32_t(o.WeightSource),
+		synthetic_seed:           C.uint64_t(o.SyntheticSeed),
+		context_limit:            C.int64_t(o.ContextLimit),
+		kv_bytes_limit:           C.int64_t(o.KVBytesLimit),
+		chunk_tokens:             C.int64_t(o.ChunkTokens),
+		image_cache_bytes_limit:  C.int64_t(o.ImageCacheBytesLimit),
+		prefix_cache_bytes_limit: C.int64_t(o.PrefixCacheBytesLimit),
 	}
 }
 

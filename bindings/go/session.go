@@ -28,15 +28,21 @@ func (e *Engine) newSession(at *C.minimax_session, err error) (*Session, error) 
 
 // SessionOptions say how a session is made.
 type SessionOptions struct {
-	RewindTokens int // how many of the last tokens can be taken back at least; 0: 32, -1: none
+	RewindTokens int         // how many of the last tokens can be taken back at least; 0: 32, -1: none
+	CachePolicy  CachePolicy // what it has to do with the engine's prefix cache
+}
+
+func (o *SessionOptions) raw() C.minimax_session_options {
+	raw := C.minimax_session_options{struct_size: C.sizeof_minimax_session_options}
+	if o != nil {
+		raw.rewind_tokens, raw.cache_policy = C.int32_t(o.RewindTokens), C.int32_t(o.CachePolicy)
+	}
+	return raw
 }
 
 // NewSession makes a new, empty timeline. options may be nil.
 func (e *Engine) NewSession(options *SessionOptions) (*Session, error) {
-	raw := C.minimax_session_options{struct_size: C.sizeof_minimax_session_options}
-	if options != nil {
-		raw.rewind_tokens = C.int32_t(options.RewindTokens)
-	}
+	raw := options.raw()
 	var made *C.minimax_session
 	err := e.call(func(at *C.minimax_engine) C.minimax_status { return C.minimax_session_create(at, &raw, &made) })
 	return e.newSession(made, err)
@@ -95,6 +101,28 @@ func (s *Session) FeedPromptFrom(ctx context.Context, prompt *Prompt, firstToken
 		return prompt.call(func(from *C.minimax_prompt) C.minimax_status {
 			return C.minimax_session_feed_prompt_from(at, from, C.size_t(firstToken), &raw)
 		})
+	})
+	return readFeedReport(&raw), err
+}
+
+// SetPrompt makes the session hold this prompt and nothing else: what both begin with stays, the rest
+// comes from the prefix cache or is computed.
+func (s *Session) SetPrompt(ctx context.Context, prompt *Prompt) (FeedReport, error) {
+	raw := C.minimax_feed_report{struct_size: C.sizeof_minimax_feed_report}
+	err := s.run(ctx, func(at *C.minimax_session) error {
+		return prompt.call(func(from *C.minimax_prompt) C.minimax_status {
+			return C.minimax_session_set_prompt(at, from, &raw)
+		})
+	})
+	return readFeedReport(&raw), err
+}
+
+// SetTokens is the same with tokens.
+func (s *Session) SetTokens(ctx context.Context, tokens []int32) (FeedReport, error) {
+	raw := C.minimax_feed_report{struct_size: C.sizeof_minimax_feed_report}
+	from, count := cTokens(tokens)
+	err := s.run(ctx, func(at *C.minimax_session) error {
+		return call(func() C.minimax_status { return C.minimax_session_set_tokens(at, from, count, &raw) })
 	})
 	return readFeedReport(&raw), err
 }
@@ -203,7 +231,7 @@ func (s *Session) RewindFloor() (int64, error) {
 	return int64(floor), err
 }
 
-// Snapshot is a session as it was at some moment. Immutable.
+// Snapshot is a session as it was at some moment; only where it lies can change.
 type Snapshot struct {
 	*shared[C.minimax_snapshot]
 }
@@ -231,6 +259,21 @@ func (n *Snapshot) Info() (SnapshotInfo, error) {
 	raw := C.minimax_snapshot_info{struct_size: C.sizeof_minimax_snapshot_info}
 	err := n.call(func(at *C.minimax_snapshot) C.minimax_status { return C.minimax_snapshot_get_info(at, &raw) })
 	return readSnapshotInfo(&raw), err
+}
+
+// MoveTo moves it off the device, or back. home is a MINIMAX_HOME_...; with the file (2) folder is where the file is made, else it is
+// empty.
+func (n *Snapshot) MoveTo(home int32, folder string) error {
+	if folder == "" {
+		return n.call(func(at *C.minimax_snapshot) C.minimax_status {
+			return C.minimax_snapshot_move(at, C.int32_t(home), nil)
+		})
+	}
+	return n.use(func(at *C.minimax_snapshot) error {
+		return withPath(folder, func(folder *C.char) C.minimax_status {
+			return C.minimax_snapshot_move(at, C.int32_t(home), folder)
+		})
+	})
 }
 
 // ReturnTo makes the session what it, or another of the same engine, was.

@@ -9,8 +9,8 @@ use crate::ffi::{
     bytes, c_path, check, filled, list, made, on_progress, ready, Callbacks, Filled, Handle, Progress, Strings,
 };
 use crate::{
-    sys, EngineInfo, EngineMemory, Image, ImageCacheStats, MemoryPlan, NumberType, Result, TilePlan, TokenKind,
-    WeightSource,
+    sys, EngineInfo, EngineMemory, FeedReport, Image, ImageCacheStats, MemoryPlan, NumberType, PrefixCacheStats,
+    Prompt, Result, SessionOptions, TilePlan, TokenKind, WeightSource,
 };
 
 /// How a model is opened; the default of each is the library's.
@@ -40,6 +40,8 @@ pub struct EngineOptions {
     pub chunk_tokens: i64,
     /// Encoded pictures that are kept for reuse; 0: 256 MiB.
     pub image_cache_bytes_limit: i64,
+    /// Snapshots that are kept for reuse; 0: an eighth of free memory, -1: none.
+    pub prefix_cache_bytes_limit: i64,
 }
 
 impl Default for EngineOptions {
@@ -57,6 +59,7 @@ impl Default for EngineOptions {
             kv_bytes_limit: 0,
             chunk_tokens: 0,
             image_cache_bytes_limit: 0,
+            prefix_cache_bytes_limit: 0,
         }
     }
 }
@@ -78,6 +81,7 @@ impl EngineOptions {
             kv_bytes_limit: self.kv_bytes_limit,
             chunk_tokens: self.chunk_tokens,
             image_cache_bytes_limit: self.image_cache_bytes_limit,
+            prefix_cache_bytes_limit: self.prefix_cache_bytes_limit,
             ..Default::default()
         }
     }
@@ -235,5 +239,26 @@ impl Engine {
     /// Forgets encoded pictures.
     pub fn clear_image_cache(&self) -> Result<()> {
         check(unsafe { sys::minimax_engine_clear_image_cache(self.get()) })
+    }
+
+    /// Counts of the prefix cache.
+    pub fn prefix_cache_stats(&self) -> Result<PrefixCacheStats> {
+        filled(|out| unsafe { sys::minimax_engine_get_prefix_cache_stats(self.get(), out) })
+    }
+
+    /// Forgets all its snapshots, pinned ones too.
+    pub fn clear_prefix_cache(&self) -> Result<()> {
+        check(unsafe { sys::minimax_engine_clear_prefix_cache(self.get()) })
+    }
+
+    /// Computes a prompt and keeps its snapshot until it is unpinned, for what every conversation begins
+    /// with. `options` are those of the sessions that shall find it.
+    pub fn pin_prefix(&self, prompt: &Prompt, options: &SessionOptions) -> Result<FeedReport> {
+        filled(|out| unsafe { sys::minimax_engine_pin_prefix(self.get(), prompt.get(), &options.raw(), out) })
+    }
+
+    /// The snapshot becomes one like others.
+    pub fn unpin_prefix(&self, prompt: &Prompt, options: &SessionOptions) -> Result<()> {
+        check(unsafe { sys::minimax_engine_unpin_prefix(self.get(), prompt.get(), &options.raw()) })
     }
 }

@@ -1,16 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One timeline of tokens: feeding, looking, going back, branching.
+use std::path::Path;
 use std::ptr::{null, NonNull};
 use std::sync::{Arc, RwLock};
 
-use crate::ffi::{check, filled, list, made, number, Handle};
-use crate::{sys, Engine, Error, FeedReport, ImageSpan, Prompt, Result, SessionStats, SnapshotInfo, Status};
+use crate::ffi::{c_path, check, filled, list, made, number, Handle};
+use crate::{
+    sys, CachePolicy, Engine, Error, FeedReport, ImageSpan, Prompt, Result, SessionStats, SnapshotInfo, Status,
+};
 
 /// How a session is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// How many of the last tokens can be taken back at least; 0: 32, at most 4096, -1: none.
     pub rewind_tokens: i32,
+    /// What it has to do with the engine's prefix cache.
+    pub cache_policy: CachePolicy,
+}
+
+impl Default for SessionOptions {
+    fn default() -> SessionOptions {
+        SessionOptions { rewind_tokens: 0, cache_policy: CachePolicy::AUTO }
+    }
+}
+
+impl SessionOptions {
+    pub(crate) fn raw(&self) -> sys::minimax_session_options {
+        sys::minimax_session_options {
+            struct_size: std::mem::size_of::<sys::minimax_session_options>(),
+            rewind_tokens: self.rewind_tokens,
+            cache_policy: self.cache_policy.0,
+        }
+    }
 }
 
 // The session while it lives, for those who may only cancel it.
@@ -55,7 +76,7 @@ impl Canceller {
     }
 }
 
-/// A session as it was at some moment. Immutable.
+/// A session as it was at some moment; only where it lies can change.
 #[derive(Debug)]
 pub struct Snapshot {
     handle: Handle<sys::minimax_snapshot>,
@@ -65,6 +86,13 @@ impl Snapshot {
     /// Where it stands, and what it keeps.
     pub fn info(&self) -> Result<SnapshotInfo> {
         filled(|out| unsafe { sys::minimax_snapshot_get_info(self.handle.get(), out) })
+    }
+
+    /// Moves it off the device, or back. `home` is a `sys::MINIMAX_HOME_...`; with the file `folder` is where the file is made.
+    pub fn move_to(&self, home: i32, folder: Option<&Path>) -> Result<()> {
+        let folder = folder.map(c_path).transpose()?;
+        let at = folder.as_ref().map_or(null(), |folder| folder.as_ptr());
+        check(unsafe { sys::minimax_snapshot_move(self.handle.get(), home, at) })
     }
 }
 
@@ -76,10 +104,7 @@ impl Engine {
 
     /// The same with options.
     pub fn create_session_with(&self, options: &SessionOptions) -> Result<Session> {
-        let raw = sys::minimax_session_options {
-            struct_size: std::mem::size_of::<sys::minimax_session_options>(),
-            rewind_tokens: options.rewind_tokens,
-        };
+        let raw = options.raw();
         let handle = made(|out| unsafe { sys::minimax_session_create(self.get(), &raw, out) })?;
         Ok(Session::new(handle, self))
     }
@@ -121,6 +146,17 @@ impl Session {
     /// that was cancelled.
     pub fn feed_prompt_from(&mut self, prompt: &Prompt, first_token: usize) -> Result<FeedReport> {
         filled(|out| unsafe { sys::minimax_session_feed_prompt_from(self.get(), prompt.get(), first_token, out) })
+    }
+
+    /// Makes the session hold this prompt and nothing else: what both begin with stays, the rest comes
+    /// from the prefix cache or is computed.
+    pub fn set_prompt(&mut self, prompt: &Prompt) -> Result<FeedReport> {
+        filled(|out| unsafe { sys::minimax_session_set_prompt(self.get(), prompt.get(), out) })
+    }
+
+    /// The same with tokens.
+    pub fn set_tokens(&mut self, tokens: &[i32]) -> Result<FeedReport> {
+        filled(|out| unsafe { sys::minimax_session_set_tokens(self.get(), tokens.as_ptr(), tokens.len(), out) })
     }
 
     /// Feeds tokens, and gives the logits after each: a row of the vocabulary's size a token.
