@@ -422,7 +422,8 @@ void Session::return_to(SessionParts parts) {
   timeline_ = std::move(parts.timeline);
   pictures_ = std::move(parts.pictures);
   has_logits_ = !parts.logits.empty();
-  if (has_logits_) logits_ = std::move(parts.logits);
+  // Callers may be looking at where they are.
+  if (has_logits_) std::copy(parts.logits.begin(), parts.logits.end(), logits_.begin());
 }
 
 void Session::return_to(const SessionMark& mark) {

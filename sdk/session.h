@@ -165,6 +165,8 @@ class Session {
   void require_whole() const;
   // MINIMAX_WRONG_MODEL when a mark is of another engine; errors as require_whole().
   void require_own(const std::shared_ptr<Model>& model_of_mark) const;
+  // MINIMAX_UNSUPPORTED when it is of a session with other rewind_tokens.
+  void require_like(const TimelineShape& of_mark) const { timeline_->require_like(of_mark); }
 
  private:
   void run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSink* sink,

@@ -39,7 +39,7 @@ Snapshot::Kept Snapshot::kept(std::shared_ptr<const SessionMark> mark) {
       timeline.lightning->states.size_bytes() + timeline.lightning->logs.size_bytes(),
       timeline.pages.size_bytes(),
       0};
-  return {mark->model, facts, std::move(mark), nullptr};
+  return {mark->model, timeline.shape, facts, std::move(mark), nullptr};
 }
 
 std::shared_ptr<const Snapshot::Kept> Snapshot::now() const {
@@ -59,6 +59,7 @@ SessionParts Snapshot::load(const Kept& moved) {
 void Snapshot::give_to(Session& session) const {
   const std::shared_ptr<const Kept> kept = now();
   session.require_own(kept->model);
+  session.require_like(kept->shape);
   if (kept->mark) {
     session.return_to(*kept->mark);
   } else {
@@ -82,7 +83,7 @@ void Snapshot::move(SnapshotHome home, const std::filesystem::path& folder) {
   if (home == SnapshotHome::device) {
     after = kept(Session(load(*before)).mark());
   } else {
-    after = {before->model, before->facts, nullptr, nullptr};
+    after = {before->model, before->shape, before->facts, nullptr, nullptr};
     if (home == SnapshotHome::file) {
       NamelessSink sink(folder);
       write(*before, sink);

@@ -38,6 +38,7 @@ class Snapshot {
   // Either a mark or a saved session. Immutable.
   struct Kept {
     std::shared_ptr<Model> model;
+    TimelineShape shape;
     SnapshotFacts facts;
     std::shared_ptr<const SessionMark> mark;
     std::shared_ptr<const ByteSource> saved;

@@ -123,7 +123,9 @@ class Opened {
   Opened& operator=(const Opened&) = delete;
 
   minimax_engine* engine() const { return engine_; }
+  // Of sessions, batches and marks: the prefix cache is emptied.
   uint64_t kv_bytes() const {
+    EXPECT_EQ(minimax_engine_clear_prefix_cache(engine_), MINIMAX_OK);
     minimax_engine_memory memory;
     minimax_engine_memory_init(&memory);
     EXPECT_EQ(minimax_engine_get_memory(engine_, &memory), MINIMAX_OK);

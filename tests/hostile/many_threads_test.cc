@@ -156,6 +156,7 @@ TEST(Threads, FeedAndAnswerOnOneEngine) {
       EXPECT_EQ(answer_of(engine, thread), alone[static_cast<size_t>(thread)]);
     }
   });
+  expect_ok(minimax_engine_clear_prefix_cache(engine));
   minimax_engine_memory memory;
   minimax_engine_memory_init(&memory);
   expect_ok(minimax_engine_get_memory(engine, &memory));

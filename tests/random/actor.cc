@@ -177,12 +177,14 @@ const std::vector<Actor::Operation>& Actor::operations() {
       {"feed_logits", 3, &Actor::feed_with_logits},
       {"score", 3, &Actor::score},
       {"feed_and_cancel", 2, &Actor::feed_and_cancel},
+      {"set_tokens", 6, &Actor::set_tokens},
       {"sample", 8, &Actor::sample},
       {"generate", 5, &Actor::generate},
       {"rewind", 12, &Actor::rewind},
       {"mark", 6, &Actor::mark},
       {"return", 6, &Actor::return_to_mark},
       {"drop_mark", 2, &Actor::drop_mark},
+      {"move_mark", 3, &Actor::move_mark},
       {"fork", 4, &Actor::fork},
       {"save", 4, &Actor::save},
       {"load", 4, &Actor::load},
@@ -343,6 +345,66 @@ void Actor::feed_some(Slot& slot) {
   if (is_full(slot, count, status)) return;
   expect(status, MINIMAX_OK, "minimax_session_feed");
   fed(slot, tokens);
+}
+
+// Of this session, or of one that was marked or saved.
+Tokens Actor::known_tokens(const Slot& slot) {
+  const std::shared_ptr<const Mark> mark = stage_.marks.any(chance_);
+  if (mark && chance_.percent(40)) return mark->expected.tokens;
+  if (!saved_.empty() && chance_.percent(30)) {
+    return saved_[static_cast<size_t>(chance_.below(static_cast<int64_t>(saved_.size())))]
+        .expected.tokens;
+  }
+  return slot.expected.tokens;
+}
+
+// A beginning of something known, often nearly all of it, and something new.
+void Actor::set_tokens(Slot& slot) {
+  Tokens wanted = known_tokens(slot);
+  const auto size = static_cast<int64_t>(wanted.size());
+  const int64_t kept = chance_.percent(60) ? std::max<int64_t>(0, size - chance_.below(80))
+                                           : chance_.below(size + 1);
+  wanted.resize(static_cast<size_t>(kept));
+  const Tokens more =
+      random_tokens(std::min(chance_.between(kept == 0 ? 1 : 0, 60), context_limit - kept));
+  wanted.insert(wanted.end(), more.begin(), more.end());
+  story_.add(" to ", kept, " known tokens and ", more.size(), " more");
+  minimax_feed_report report;
+  minimax_feed_report_init(&report);
+  const minimax_status status =
+      minimax_session_set_tokens(slot.session.get(), wanted.data(), wanted.size(), &report);
+
+  Expected& expected = slot.expected;
+  if (status == MINIMAX_CONTEXT_FULL) {  // no pages: it is as it was, or at a beginning
+    story_.add(", no pages");
+    const int64_t position = position_of(slot.session.get());
+    std::span<const float> logits;
+    Tokens found(static_cast<size_t>(position));
+    size_t count = 0;
+    expect(minimax_session_tokens(slot.session.get(), 0, found.data(), found.size(), &count),
+           MINIMAX_OK, "minimax_session_tokens");
+    if (found != expected.tokens) {
+      check(found.size() <= wanted.size() && std::equal(found.begin(), found.end(), wanted.begin()),
+            "cut short, it holds neither what it held nor a beginning of the prompt");
+      expected.has_logits = has_logits(slot.session.get(), logits);
+      expected.tokens = std::move(found);
+      expected.logits.clear();
+    } else if (!has_logits(slot.session.get(), logits)) {
+      expected.has_logits = false;
+    }
+    expected.furthest = std::max(expected.furthest, position + expected.rewind_tokens);
+    return make_room(slot);
+  }
+  expect(status, MINIMAX_OK, "minimax_session_set_tokens");
+  check(report.token_count == wanted.size() && report.tokens_reused <= wanted.size(),
+        report.tokens_reused, " tokens reused of ", report.token_count);
+  ++tally_.counts["(miss reason " + std::to_string(report.miss_reason) + ")"];
+  tally_.counts["(tokens reused)"] += static_cast<int64_t>(report.tokens_reused);
+  expected.tokens = std::move(wanted);
+  expected.has_logits = true;
+  expected.logits.clear();
+  // What came from the cache may have been further on.
+  expected.furthest = std::max(expected.furthest, expected.position() + expected.rewind_tokens);
 }
 
 void Actor::feed_with_logits(Slot& slot) {
@@ -543,6 +605,8 @@ void Actor::return_to_mark(Slot& slot) {
     expect(status, MINIMAX_UNSUPPORTED, "minimax_session_return_to with other rewind_tokens");
     return;
   }
+  // One that was moved needs pages of its own.
+  if (status == MINIMAX_CONTEXT_FULL) return make_room(slot);
   expect(status, MINIMAX_OK, "minimax_session_return_to");
   slot.expected = mark->expected;
   check(floor_of(slot) == mark->floor, "the floor is ", floor_of(slot), ", the mark's was ",
@@ -551,6 +615,19 @@ void Actor::return_to_mark(Slot& slot) {
 
 void Actor::drop_mark(Slot&) {
   stage_.marks.drop_one(chance_);
+}
+
+void Actor::move_mark(Slot& slot) {
+  const std::shared_ptr<const Mark> mark = stage_.marks.any(chance_);
+  if (!mark) return;
+  const auto home = static_cast<int32_t>(chance_.below(3));
+  story_.add(", one at ", mark->expected.position(), " to home ", home);
+  const std::string folder = folder_.file("");
+  const minimax_status status = minimax_snapshot_move(
+      mark->snapshot.get(), home, home == MINIMAX_HOME_FILE ? folder.c_str() : nullptr);
+  // On the CPU host memory is the engine's own.
+  if (status == MINIMAX_CONTEXT_FULL && home != MINIMAX_HOME_FILE) return make_room(slot);
+  expect(status, MINIMAX_OK, "minimax_snapshot_move");
 }
 
 void Actor::fork(Slot& slot) {

@@ -115,12 +115,14 @@ class Actor {
   void feed_with_logits(Slot& slot);
   void score(Slot& slot);
   void feed_and_cancel(Slot& slot);
+  void set_tokens(Slot& slot);
   void sample(Slot& slot);
   void generate(Slot& slot);
   void rewind(Slot& slot);
   void mark(Slot& slot);
   void return_to_mark(Slot& slot);
   void drop_mark(Slot& slot);
+  void move_mark(Slot& slot);
   void fork(Slot& slot);
   void save(Slot& slot);
   void load(Slot& slot);
@@ -135,6 +137,7 @@ class Actor {
 
   // What they are made of.
   Tokens random_tokens(int64_t count);
+  Tokens known_tokens(const Slot& slot);
   int64_t room_of(const Slot& slot) const;
   bool is_full(Slot& slot, int64_t count, minimax_status status);
   void make_room(const Slot& except);

@@ -111,7 +111,9 @@ void run_actors(std::vector<std::unique_ptr<Actor>>& actors, Stage& stage, Findi
   stepper.join();
 }
 
-void check_nothing_is_left(const minimax_engine* engine) {
+void check_nothing_is_left(minimax_engine* engine) {
+  expect(minimax_engine_clear_prefix_cache(engine), MINIMAX_OK,
+         "minimax_engine_clear_prefix_cache");
   minimax_engine_memory memory;
   minimax_engine_memory_init(&memory);
   expect(minimax_engine_get_memory(engine, &memory), MINIMAX_OK, "minimax_engine_get_memory");
