@@ -36,8 +36,8 @@ func logitsOf(t *testing.T, session *Session) []byte {
 func TestAnswersAreThoseOfC(t *testing.T) {
 	from := folder(t)
 	for name, ask := range map[string]func() *Session{
-		"text":    func() *Session { return asked(t, question, nil) },
-		"picture": func() *Session { return asked(t, look, bee(t)) },
+		"text":    func() *Session { return askedWith(t, question, nil, withoutCache) },
+		"picture": func() *Session { return askedWith(t, look, bee(t), withoutCache) },
 	} {
 		session := ask()
 		seen := logitsOf(t, session)

@@ -42,6 +42,9 @@ type Event struct {
 	WaitReason   WaitReason // of EventQueued
 	Message      string     // of EventQueued and EventFailed
 	FedTokens    uint64     // of its prompt
+	TokensReused uint64     // of these, not computed
+	DivergedAt   int64      // the token of its prompt up to which it was known
+	MissReason   MissReason // why the others were computed
 	TokenCount   uint64     // drawn and fed
 	ImageCount   uint64     // pictures encoded
 	ImagesReused uint64     // of these, found in the cache
@@ -61,7 +64,8 @@ func readEvent(raw *C.minimax_batch_event) *Event {
 		Kind: EventKind(raw.kind), Ticket: uint64(raw.ticket), Token: int32(raw.token),
 		Text: C.GoStringN(raw.text, C.int(raw.text_size)), StopReason: StopReason(raw.stop_reason),
 		WaitReason: WaitReason(raw.wait_reason), Message: C.GoStringN(raw.message, C.int(raw.message_size)),
-		FedTokens: uint64(raw.fed_tokens), TokenCount: uint64(raw.token_count),
+		FedTokens: uint64(raw.fed_tokens), TokensReused: uint64(raw.tokens_reused),
+		DivergedAt: int64(raw.diverged_at), MissReason: MissReason(raw.miss_reason), TokenCount: uint64(raw.token_count),
 		ImageCount: uint64(raw.image_count), ImagesReused: uint64(raw.images_reused),
 		WaitTime: time.Duration(raw.wait_ns), EncodeTime: time.Duration(raw.encode_ns),
 		PrefillTime: time.Duration(raw.prefill_ns), DecodeTime: time.Duration(raw.decode_ns),

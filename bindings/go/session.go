@@ -261,9 +261,10 @@ func (n *Snapshot) Info() (SnapshotInfo, error) {
 	return readSnapshotInfo(&raw), err
 }
 
-// MoveTo moves it off the device, or back. home is a MINIMAX_HOME_...; with the file (2) folder is where the file is made, else it is
-// empty.
-func (n *Snapshot) MoveTo(home int32, folder string) error {
+// MoveTo moves it off the device, or back; whoever returns to it goes on to the bit as if it had
+// stayed. folder, with SnapshotHomeFile: where the file is made, without a name, and gone with the
+// snapshot; else empty.
+func (n *Snapshot) MoveTo(home SnapshotHome, folder string) error {
 	if folder == "" {
 		return n.call(func(at *C.minimax_snapshot) C.minimax_status {
 			return C.minimax_snapshot_move(at, C.int32_t(home), nil)

@@ -76,7 +76,15 @@ func ask(t testing.TB, engine *Engine, text string, image *Image) *Prompt {
 // asked is a session that has been asked.
 func asked(t testing.TB, text string, image *Image) *Session {
 	t.Helper()
-	session, err := theEngine(t).NewSession(nil)
+	return askedWith(t, text, image, nil)
+}
+
+// withoutCache makes logits the same bits, whatever was asked before.
+var withoutCache = &SessionOptions{CachePolicy: CachePolicyOff}
+
+func askedWith(t testing.TB, text string, image *Image, options *SessionOptions) *Session {
+	t.Helper()
+	session, err := theEngine(t).NewSession(options)
 	check(t, err)
 	_, err = session.FeedPrompt(ctx, ask(t, theEngine(t), text, image))
 	check(t, err)

@@ -58,7 +58,10 @@ static minimax_session* ask(minimax_engine* engine, const minimax_image* image,
   minimax_session* session;
   minimax_prompt* prompt;
   FILE* file = create(name, "logits");
-  check(minimax_session_create(engine, NULL, &session));
+  minimax_session_options options;
+  minimax_session_options_init(&options);
+  options.cache_policy = MINIMAX_CACHE_OFF; /* the same bits, whatever was asked before */
+  check(minimax_session_create(engine, &options, &session));
   check(minimax_prompt_create(engine, &prompt));
   if (image) check(minimax_prompt_add_image(prompt, image));
   check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, question, MINIMAX_TEXT_END));

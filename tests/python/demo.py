@@ -29,9 +29,9 @@ def question(text=QUESTION, images=()):
     return minimax.Prompt(engine()).add_message("user", text, images=images).begin_reply()
 
 
-def asked(text=QUESTION, images=()):
+def asked(text=QUESTION, images=(), **options):
     """A session that stands before the answer."""
-    session = minimax.Session(engine())
+    session = minimax.Session(engine(), **options)
     session.feed(question(text, images))
     return session
 

@@ -57,8 +57,8 @@ class Types(unittest.TestCase):
     def test_tokens(self):
         session = asked()
         before = session.position
-        feeds = (session.feed, session.score, session.feed_logits, minimax.Prompt(engine()).add_tokens,
-                 engine().tokenizer.decode)
+        feeds = (session.feed, session.score, session.feed_logits, session.set_tokens,
+                 minimax.Prompt(engine()).add_tokens, engine().tokenizer.decode)
         for feed in feeds:
             for wrong in (None, 3, "12", b"12", ["1"], [None], [1.5], [[1]], object(), numpy.ones((2, 2), numpy.int32),
                           numpy.ones(3, numpy.float32)):
@@ -67,7 +67,7 @@ class Types(unittest.TestCase):
                 self.assertRaises(minimax.InvalidArgument, feed, wrong)
             for wrong in ([HUGE], [1 << 31], [-HUGE], numpy.array([1 << 40])):
                 self.assertRaises(OverflowError, feed, wrong)
-        for feed in feeds[:3]:
+        for feed in feeds[:4]:
             self.assertRaises(minimax.InvalidArgument, feed, [])
         self.assertEqual(session.position, before)
 
@@ -75,7 +75,9 @@ class Types(unittest.TestCase):
         session = asked()
         takers = {
             "rewind_tokens": lambda n: minimax.Session(engine(), rewind_tokens=n),
-            "thread_count": lambda n: minimax.Engine(MODEL, thread_count=n),
+            "cache_policy": lambda n: minimax.Session(engine(), cache_policy=n),
+            "prefix_cache_bytes_limit": lambda n: minimax.Engine(MODEL, prefix_cache_bytes_limit=n),
+            "home": session.mark().move, "thread_count": lambda n: minimax.Engine(MODEL, thread_count=n),
             "max_tokens": lambda n: session.generate(max_tokens=n),
             "token_count": session.rewind, "first": session.tokens, "token": engine().tokenizer.token_info,
             "width": lambda n: engine().image_plan(n, 10), "priority": lambda n: minimax.Batch(engine()).submit(
@@ -125,12 +127,16 @@ class Closed(unittest.TestCase):
             image: [lambda: image.size, lambda: image.id, lambda: question(images=[image])],
             stream: [stream.flush, lambda: stream.push(1000)],
             batch: [batch.step, batch.next_event, batch.stats, lambda: batch.submit(asked()), lambda: batch.cancel(1)],
-            snapshot: [lambda: snapshot.info, lambda: asked().return_to(snapshot)],
+            snapshot: [lambda: snapshot.info, lambda: snapshot.move(minimax.SnapshotHome.HOST),
+                       lambda: asked().return_to(snapshot)],
             session: [lambda: session.position, session.tokens, session.logits,
                       session.stats, session.mark, session.fork, session.reset, session.cancel, session.generate,
                       session.run, lambda: session.feed([1]), lambda: session.feed(question()),
+                      lambda: session.set_prompt(question()), lambda: session.set_tokens([1]),
                       lambda: session.rewind(1), lambda: session.save("file"), session.images],
-            own: [lambda: own.info, own.memory, own.config_json, lambda: minimax.Session(own),
+            own: [lambda: own.info, own.memory, own.config_json, own.prefix_cache_stats, own.clear_prefix_cache,
+                  lambda: own.pin_prefix(question()), lambda: own.unpin_prefix(question()),
+                  lambda: minimax.Session(own),
                   lambda: minimax.Prompt(own), lambda: own.tokenizer.encode("a"), lambda: minimax.Batch(own),
                   lambda: minimax.Session.load(own, "file")],
         }

@@ -85,7 +85,8 @@ class Coverage(unittest.TestCase):
         self.assertEqual(missing, {"minimax_status_name"})  # Status has the names
 
     def test_every_option_is_an_argument(self):
-        takers = {"engine_options": [minimax.Engine, minimax.plan], "session_options": [minimax.Session],
+        takers = {"engine_options": [minimax.Engine, minimax.plan],
+                  "session_options": [minimax.Session, minimax.Engine.pin_prefix, minimax.Engine.unpin_prefix],
                   "sampler_options": [minimax.Sampler], "batch_options": [minimax.Batch],
                   "batch_request": [minimax.Batch.submit],
                   "generate_options": [minimax.Session.generate, minimax.Session.run, minimax.Batch.submit],
@@ -93,12 +94,13 @@ class Coverage(unittest.TestCase):
         other_names = {"stop_strings": "stop", "prompt_first_token": "first_token"}
         absent = {"struct_size", "device_count", "stop_string_count", "logit_bias_count", "token_count", "user",
                   "progress_user", "host_allocator", "device_stream", "generate"}
-        not_everywhere = {"progress", "on_text", "on_token"}
+        not_everywhere = {"progress", "on_text", "on_token", "cache_policy"}
+        everything = (minimax.Engine, minimax.Session, minimax.Session.run)
         for struct, functions in takers.items():
             for function in functions:
                 arguments = set(inspect.signature(function).parameters)
                 for field in _header.LAYOUT[f"minimax_{struct}"][1]:
-                    if field in absent or (field in not_everywhere and function not in (minimax.Engine, minimax.Session.run)):
+                    if field in absent or (field in not_everywhere and function not in everything):
                         continue
                     self.assertIn(other_names.get(field, field), arguments, f"{struct} of {function}")
         structs = {name for name in _header.LAYOUT if name.endswith(("_options", "_request"))}

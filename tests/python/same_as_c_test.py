@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
+import minimax
 import numpy
 from demo import BEE, LOOK, MODEL, QUESTION, asked
 
@@ -25,7 +26,8 @@ class SameAsC(unittest.TestCase):
         answer, logits = in_c(picture or "-", text)
         self.assertTrue(answer)
         for way in ("generate", "run"):
-            session = asked(text, [picture] if picture else [])
+            # Without the cache: the same bits, whatever was asked before.
+            session = asked(text, [picture] if picture else [], cache_policy=minimax.CachePolicy.OFF)
             if way == "generate":
                 pieces = list(session.generate(max_tokens=200))
             else:

@@ -2,6 +2,7 @@
 """Sessions: feeding, answering, going back, branching, logits."""
 import gc
 import math
+import tempfile
 import unittest
 
 import minimax
@@ -96,6 +97,7 @@ class Feeding(unittest.TestCase):
             numpy.testing.assert_array_equal(logits, expected)
 
     def test_reports(self):
+        engine().clear_prefix_cache()
         session = minimax.Session(engine())
         report = session.feed(question(LOOK, [BEE]))
         self.assertEqual(report.token_count, session.position)
@@ -182,6 +184,41 @@ class GoingBack(unittest.TestCase):
         other.return_to(mark)
         session.close()
         self.assertEqual(other.generate().text(), ANSWER)
+
+    def test_a_mark_that_moves_goes_on_to_the_bit(self):
+        session = asked()
+        mark, expected = session.mark(), session.logits().copy()
+        kept = mark.info
+        self.assertEqual((kept.home, kept.moved_bytes), (minimax.SnapshotHome.DEVICE, 0))
+        session.generate().text()
+        after = session.logits().copy()
+        with tempfile.TemporaryDirectory() as folder:
+            for home, place in ((minimax.SnapshotHome.HOST, None), (minimax.SnapshotHome.FILE, folder),
+                                (minimax.SnapshotHome.HOST, None), (minimax.SnapshotHome.DEVICE, None)):
+                mark.move(home, place)
+                info = mark.info
+                self.assertEqual(info.position, kept.position)
+                if place:
+                    self.assertEqual((info.home, info.state_bytes), (minimax.SnapshotHome.FILE, 0))
+                    self.assertLess(0, info.moved_bytes)
+                else:  # the CPU's memory is the program's
+                    self.assertEqual(info, kept)
+                session.return_to(mark)
+                numpy.testing.assert_array_equal(session.logits(), expected)
+                self.assertEqual(session.generate().text(), ANSWER)
+                numpy.testing.assert_array_equal(session.logits(), after)
+
+    def test_a_mark_that_cannot_move_stays(self):
+        mark = asked().mark()
+        kept = mark.info
+        with self.assertRaisesRegex(minimax.NotFound, "no/such/folder"):
+            mark.move(minimax.SnapshotHome.FILE, "no/such/folder")
+        self.assertRaises(minimax.InvalidArgument, mark.move, minimax.SnapshotHome.FILE)
+        self.assertRaises(minimax.InvalidArgument, mark.move, minimax.SnapshotHome.HOST, ".")
+        self.assertRaises(minimax.InvalidArgument, mark.move, 3)
+        self.assertRaises(TypeError, mark.move, None)
+        self.assertRaises(TypeError, mark.move, minimax.SnapshotHome.FILE, 3)
+        self.assertEqual(mark.info, kept)
 
     def test_fork(self):
         session = asked()

@@ -19,10 +19,10 @@ from ._errors import (BadFile, BufferTooSmall, Cancelled, Closed, ContextFull, D
                       InUse, InvalidArgument, NotAvailable, NotFound, OutOfMemory, Poisoned, ReadWriteError,
                       Unsupported, WrongModel)
 from ._generation import Generation
-from ._header import (BatchStats, ChatFormat, DeviceInfo, EngineInfo, EngineMemory, EventKind, FeedReport,
-                      GenerateResult, ImageCacheStats, ImageSpan, LogLevel, MemoryPlan, NumberType, Role,
-                      SessionFileInfo, SessionStats, SnapshotInfo, Status, StopReason, TilePlan, TokenKind,
-                      WaitReason, WeightSource, __version__)
+from ._header import (BatchStats, CachePolicy, ChatFormat, DeviceInfo, EngineInfo, EngineMemory, EventKind, FeedReport,
+                      GenerateResult, ImageCacheStats, ImageSpan, LogLevel, MemoryPlan, MissReason, NumberType,
+                      PrefixCacheStats, Role, SessionFileInfo, SessionStats, SnapshotHome, SnapshotInfo, Status,
+                      StopReason, TilePlan, TokenKind, WaitReason, WeightSource, __version__)
 from ._image import Image
 from ._library_wide import devices, has_feature, set_log, source_id, version
 from ._prompt import Prompt
@@ -30,12 +30,13 @@ from ._sampler import Sampler, TokenLogprob
 from ._session import Session, Snapshot, session_file_info
 
 __all__ = [
-    "BadFile", "Batch", "BatchEvent", "BatchStats", "BufferTooSmall", "Cancelled", "ChatFormat", "Closed",
-    "ContextFull", "DeviceError", "DeviceInfo", "Engine", "EngineInfo", "EngineMemory", "Error", "EventKind",
-    "FeedReport", "GenerateResult", "Generation", "Image", "ImageCacheStats", "ImageSpan", "InUse", "InternalError",
-    "InvalidArgument", "LogLevel", "MemoryPlan", "NotAvailable", "NotFound", "NumberType", "OutOfMemory", "Poisoned",
-    "Prompt", "ReadWriteError", "Role", "Sampler", "Session", "SessionFileInfo", "SessionStats", "Snapshot",
-    "SnapshotInfo", "Status", "StopReason", "TextStream", "TilePlan", "TokenInfo", "TokenKind", "TokenLogprob",
-    "Tokenizer", "Unsupported", "WaitReason", "WeightSource", "WrongModel", "__version__", "devices", "has_feature",
-    "plan", "session_file_info", "set_log", "source_id", "version",
+    "BadFile", "Batch", "BatchEvent", "BatchStats", "BufferTooSmall", "CachePolicy", "Cancelled", "ChatFormat",
+    "Closed", "ContextFull", "DeviceError", "DeviceInfo", "Engine", "EngineInfo", "EngineMemory", "Error",
+    "EventKind", "FeedReport", "GenerateResult", "Generation", "Image", "ImageCacheStats", "ImageSpan", "InUse",
+    "InternalError", "InvalidArgument", "LogLevel", "MemoryPlan", "MissReason", "NotAvailable", "NotFound",
+    "NumberType", "OutOfMemory", "Poisoned", "PrefixCacheStats", "Prompt", "ReadWriteError", "Role", "Sampler",
+    "Session", "SessionFileInfo", "SessionStats", "Snapshot", "SnapshotHome", "SnapshotInfo", "Status", "StopReason",
+    "TextStream", "TilePlan", "TokenInfo", "TokenKind", "TokenLogprob", "Tokenizer", "Unsupported", "WaitReason",
+    "WeightSource", "WrongModel", "__version__", "devices", "has_feature", "plan", "session_file_info", "set_log",
+    "source_id", "version",
 ]

@@ -11,15 +11,15 @@ from ._call import Handle, Text, Tokens, integer, need, optional, out, piece, re
 from ._engine import Engine
 from ._errors import Error, check, error_of
 from ._generation import generate_options
-from ._header import BatchStats, EventKind, StopReason, WaitReason
+from ._header import BatchStats, EventKind, MissReason, StopReason, WaitReason
 from ._library import lib
 from ._prompt import Prompt
 from ._sampler import Sampler
 from ._session import Session
 
 _STEP_TIMEOUT = 0.1  # seconds, so that ctrl-C is heard while a step waits
-_COUNTS = ("fed_tokens", "token_count", "image_count", "images_reused", "wait_ns", "encode_ns", "prefill_ns",
-           "decode_ns")
+_COUNTS = ("fed_tokens", "tokens_reused", "diverged_at", "token_count", "image_count", "images_reused", "wait_ns",
+           "encode_ns", "prefill_ns", "decode_ns")
 _LAST = (EventKind.FINISHED, EventKind.FAILED, EventKind.CANCELLED)
 
 
@@ -43,6 +43,12 @@ class BatchEvent:
     wait_reason: WaitReason | None
     """of QUEUED"""
     fed_tokens: int
+    tokens_reused: int
+    """of these, not computed"""
+    diverged_at: int
+    """the token of its prompt up to which it was known"""
+    miss_reason: MissReason
+    """why the others were computed"""
     token_count: int
     image_count: int
     images_reused: int
@@ -150,5 +156,5 @@ def _event(c: Any, session: Session | None) -> BatchEvent:
         kind=kind, ticket=c.ticket, session=session, token=c.token, text=piece(c.text, c.text_size),
         stop_reason=StopReason(c.stop_reason) if c.stop_reason else None,
         error=error_of(c.status, message) if kind == EventKind.FAILED else None, message=message,
-        wait_reason=WaitReason(c.wait_reason) if c.wait_reason else None,
+        wait_reason=WaitReason(c.wait_reason) if c.wait_reason else None, miss_reason=MissReason(c.miss_reason),
         **{name: getattr(c, name) for name in _COUNTS})

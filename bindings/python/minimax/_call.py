@@ -133,9 +133,9 @@ def terminated(text: Text, name: str) -> Any:
     return ffi.new("char[]", data)
 
 
-def c_path(path: StrPath) -> Any:
+def c_path(path: StrPath, name: str = "path") -> Any:
     """The name of a file or folder."""
-    return terminated(os.fsencode(path), "path")
+    return terminated(os.fsencode(path), name)
 
 
 def strings(texts: Sequence[Text], name: str) -> tuple[Any, Any]:

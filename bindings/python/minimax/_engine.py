@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ._call import (NULL, Handle, Progress, StrPath, Text, Tokens, c_path, fill_bytes, fill_list, finish,
                     integer, need, on_progress, out, piece, read, strings, struct, token_array, utf8)
 from ._errors import check
-from ._header import (DetokenizeFlags, EngineInfo, EngineMemory, ImageCacheStats, MemoryPlan, NumberType, TilePlan,
-                      TokenizeFlags, TokenKind, WeightSource)
+from ._header import (DetokenizeFlags, EngineInfo, EngineMemory, FeedReport, ImageCacheStats, MemoryPlan, NumberType,
+                      PrefixCacheStats, TilePlan, TokenizeFlags, TokenKind, WeightSource)
 from ._library import ffi, lib
 
 if TYPE_CHECKING:
     from ._image import Image
+    from ._prompt import Prompt
 
 
 def _engine_options(devices: Sequence[str], progress: Progress | None, **values: int) -> tuple[Any, Any]:
@@ -32,14 +33,15 @@ def plan(path: StrPath, *, devices: Sequence[str] = (), thread_count: int = 0,
          weight_type: NumberType = NumberType.AUTO, compute_type: NumberType = NumberType.AUTO,
          kv_type: NumberType = NumberType.AUTO, state_type: NumberType = NumberType.AUTO,
          weight_source: WeightSource = WeightSource.FROM_FILES, synthetic_seed: int = 0, context_limit: int = 0,
-         kv_bytes_limit: int = 0, chunk_tokens: int = 0, image_cache_bytes_limit: int = 0) -> MemoryPlan:
+         kv_bytes_limit: int = 0, chunk_tokens: int = 0, image_cache_bytes_limit: int = 0,
+         prefix_cache_bytes_limit: int = 0) -> MemoryPlan:
     """What a model would need, from its config.json and the headers of its weight files alone. Arguments as for
     Engine."""
     options, kept = _engine_options(
         devices, None, thread_count=thread_count, weight_type=weight_type, compute_type=compute_type,
         kv_type=kv_type, state_type=state_type, weight_source=weight_source, synthetic_seed=synthetic_seed,
         context_limit=context_limit, kv_bytes_limit=kv_bytes_limit, chunk_tokens=chunk_tokens,
-        image_cache_bytes_limit=image_cache_bytes_limit)
+        image_cache_bytes_limit=image_cache_bytes_limit, prefix_cache_bytes_limit=prefix_cache_bytes_limit)
     made = read("minimax_memory_plan", lib.minimax_plan, c_path(path), options)
     del kept
     return MemoryPlan._read(made)
@@ -58,6 +60,7 @@ class Engine(Handle):
     kv_bytes_limit  keys and values of all sessions together; 0: no limit
     chunk_tokens    longest piece of a prompt computed at once; 0: the device's own
     image_cache_bytes_limit   encoded pictures kept for reuse; 0: 256 MiB
+    prefix_cache_bytes_limit  snapshots kept for prompts that begin alike; 0: an eighth of free memory, -1: none
     progress        called with (bytes done, bytes in all); False gives up: Cancelled
     """
 
@@ -66,12 +69,13 @@ class Engine(Handle):
                  kv_type: NumberType = NumberType.AUTO, state_type: NumberType = NumberType.AUTO,
                  weight_source: WeightSource = WeightSource.FROM_FILES, synthetic_seed: int = 0,
                  context_limit: int = 0, kv_bytes_limit: int = 0, chunk_tokens: int = 0,
-                 image_cache_bytes_limit: int = 0, progress: Progress | None = None) -> None:
+                 image_cache_bytes_limit: int = 0, prefix_cache_bytes_limit: int = 0,
+                 progress: Progress | None = None) -> None:
         options, kept = _engine_options(
             devices, progress, thread_count=thread_count, weight_type=weight_type, compute_type=compute_type,
             kv_type=kv_type, state_type=state_type, weight_source=weight_source, synthetic_seed=synthetic_seed,
             context_limit=context_limit, kv_bytes_limit=kv_bytes_limit, chunk_tokens=chunk_tokens,
-            image_cache_bytes_limit=image_cache_bytes_limit)
+            image_cache_bytes_limit=image_cache_bytes_limit, prefix_cache_bytes_limit=prefix_cache_bytes_limit)
         pointer = ffi.new("minimax_engine **")
         finish(lib.minimax_engine_open(c_path(path), options, pointer))
         del kept
@@ -116,6 +120,34 @@ class Engine(Handle):
     def clear_image_cache(self) -> None:
         """Forgets encoded pictures."""
         check(lib.minimax_engine_clear_image_cache(self._shared()))
+
+    def prefix_cache_stats(self) -> PrefixCacheStats:
+        """Snapshots that are kept for prompts that begin alike."""
+        return PrefixCacheStats._read(read("minimax_prefix_cache_stats", lib.minimax_engine_get_prefix_cache_stats,
+                                           self._shared()))
+
+    def clear_prefix_cache(self) -> None:
+        """Forgets all these snapshots, pinned ones too. Sessions keep what they hold."""
+        check(lib.minimax_engine_clear_prefix_cache(self._shared()))
+
+    def pin_prefix(self, prompt: "Prompt", *, rewind_tokens: int = 0) -> FeedReport:
+        """Computes a prompt, as far as the cache does not hold it, and keeps its snapshot until it is unpinned or the
+        cache is cleared: for what every conversation begins with. rewind_tokens: of the sessions that shall find
+        it."""
+        from ._prompt import Prompt
+        need(prompt, Prompt, "prompt")
+        options = struct("minimax_session_options", rewind_tokens=rewind_tokens)
+        with prompt._exclusive() as source:
+            return FeedReport._read(read("minimax_feed_report", lib.minimax_engine_pin_prefix, self._shared(), source,
+                                         options))
+
+    def unpin_prefix(self, prompt: "Prompt", *, rewind_tokens: int = 0) -> None:
+        """The snapshot becomes one like others. NotFound when this prompt is not pinned for such sessions."""
+        from ._prompt import Prompt
+        need(prompt, Prompt, "prompt")
+        options = struct("minimax_session_options", rewind_tokens=rewind_tokens)
+        with prompt._exclusive() as source:
+            check(lib.minimax_engine_unpin_prefix(self._shared(), source, options))
 
 
 @dataclass(frozen=True)

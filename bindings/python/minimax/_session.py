@@ -11,7 +11,8 @@ from ._call import (NULL, Handle, OnText, OnToken, StrPath, Text, Tokens, c_path
 from ._engine import Engine
 from ._errors import Cancelled, check
 from ._generation import Generation, generate_options
-from ._header import (FeedReport, GenerateResult, ImageSpan, SessionFileInfo, SessionStats, SnapshotInfo)
+from ._header import (CachePolicy, FeedReport, GenerateResult, ImageSpan, SessionFileInfo, SessionStats, SnapshotHome,
+                      SnapshotInfo)
 from ._library import ffi, lib
 from ._prompt import Prompt
 from ._sampler import Sampler
@@ -24,25 +25,33 @@ if TYPE_CHECKING:
 
 
 class Snapshot(Handle):
-    """A session as it was at some moment. Immutable; any thread. Made by Session.mark()."""
+    """A session as it was at some moment. Only where it lies can change; any thread. Made by Session.mark()."""
 
     @property
     def info(self) -> SnapshotInfo:
         """Where it stands, and what it keeps."""
         return SnapshotInfo._read(read("minimax_snapshot_info", lib.minimax_snapshot_get_info, self._shared()))
 
+    def move(self, home: SnapshotHome, folder: StrPath | None = None) -> None:
+        """Moves it off the device, or back; whoever returns to it goes on to the bit as if it had stayed. folder, with
+        FILE: where the file is made, without a name, and gone with the snapshot."""
+        place = NULL if folder is None else c_path(folder, "folder")
+        check(lib.minimax_snapshot_move(self._shared(), integer(home, "home", 32), place))
+
 
 class Session(Handle):
     """One timeline of tokens on an engine. One thread at a time, cancel() excepted: a second one gets InUse.
 
     rewind_tokens   how many of the last tokens rewind() can take back at least; 0: 32, -1: none
+    cache_policy    what it has to do with the engine's prefix cache
     """
 
     _batch: Any = None  # of the library, for answers piece by piece; made with the first one
 
-    def __init__(self, engine: Engine, *, rewind_tokens: int = 0) -> None:
+    def __init__(self, engine: Engine, *, rewind_tokens: int = 0,
+                 cache_policy: CachePolicy = CachePolicy.AUTO) -> None:
         need(engine, Engine, "engine")
-        options = struct("minimax_session_options", rewind_tokens=rewind_tokens)
+        options = struct("minimax_session_options", rewind_tokens=rewind_tokens, cache_policy=cache_policy)
         self._take(engine._shared(), engine.info.vocabulary_size,
                    out("minimax_session *", lib.minimax_session_create, engine._shared(), options))
 
@@ -103,6 +112,21 @@ class Session(Handle):
             else:
                 check(lib.minimax_session_feed_prompt(pointer, prompt, report))
         return FeedReport._read(report)
+
+    def set_prompt(self, prompt: Prompt) -> FeedReport:
+        """Makes the session hold this prompt and nothing else, whatever it held: what both begin with stays, the rest
+        comes from the prefix cache or is computed. So hand over the whole conversation each turn, edited or not.
+        After Cancelled, ContextFull and OutOfMemory it may hold a beginning of the prompt: see position."""
+        need(prompt, Prompt, "prompt")
+        with self._exclusive() as pointer, prompt._exclusive() as source:
+            return FeedReport._read(read("minimax_feed_report", lib.minimax_session_set_prompt, pointer, source))
+
+    def set_tokens(self, tokens: Tokens) -> FeedReport:
+        """The same with token ids."""
+        array = token_array(tokens)
+        with self._exclusive() as pointer:
+            return FeedReport._read(read("minimax_feed_report", lib.minimax_session_set_tokens, pointer, array,
+                                         len(array)))
 
     def feed_logits(self, tokens: Tokens) -> "Floats":
         """Feeds tokens and gives the logits after each of them: [tokens, vocabulary_size]."""

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::ffi::{bytes, check, filled, made, number, Handle, Strings};
 use crate::{
-    sys, BatchStats, Engine, EventKind, GenerateOptions, Prompt, Result, Sampler, Session, Status, StopReason,
-    WaitReason,
+    sys, BatchStats, Engine, EventKind, GenerateOptions, MissReason, Prompt, Result, Sampler, Session, Status,
+    StopReason, WaitReason,
 };
 
 /// How a batch is made; the default of each is the library's.
@@ -62,6 +62,12 @@ pub struct Event {
     pub wait_reason: WaitReason,
     /// Of its prompt.
     pub fed_tokens: u64,
+    /// Of these, not computed.
+    pub tokens_reused: u64,
+    /// The token of its prompt up to which it was known.
+    pub diverged_at: i64,
+    /// Why the others were computed.
+    pub miss_reason: MissReason,
     /// Drawn and fed.
     pub token_count: u64,
     /// Pictures encoded.
@@ -97,6 +103,9 @@ impl Event {
             message: text(raw.message, raw.message_size),
             wait_reason: WaitReason(raw.wait_reason),
             fed_tokens: raw.fed_tokens,
+            tokens_reused: raw.tokens_reused,
+            diverged_at: raw.diverged_at,
+            miss_reason: MissReason(raw.miss_reason),
             token_count: raw.token_count,
             image_count: raw.image_count,
             images_reused: raw.images_reused,

@@ -6,7 +6,8 @@ use std::sync::{Arc, RwLock};
 
 use crate::ffi::{c_path, check, filled, list, made, number, Handle};
 use crate::{
-    sys, CachePolicy, Engine, Error, FeedReport, ImageSpan, Prompt, Result, SessionStats, SnapshotInfo, Status,
+    sys, CachePolicy, Engine, Error, FeedReport, ImageSpan, Prompt, Result, SessionStats, SnapshotHome, SnapshotInfo,
+    Status,
 };
 
 /// How a session is made.
@@ -88,11 +89,13 @@ impl Snapshot {
         filled(|out| unsafe { sys::minimax_snapshot_get_info(self.handle.get(), out) })
     }
 
-    /// Moves it off the device, or back. `home` is a `sys::MINIMAX_HOME_...`; with the file `folder` is where the file is made.
-    pub fn move_to(&self, home: i32, folder: Option<&Path>) -> Result<()> {
+    /// Moves it off the device, or back; whoever returns to it goes on to the bit as if it had stayed.
+    /// `folder`, with [`SnapshotHome::FILE`]: where the file is made, without a name, and gone with the
+    /// snapshot.
+    pub fn move_to(&self, home: SnapshotHome, folder: Option<&Path>) -> Result<()> {
         let folder = folder.map(c_path).transpose()?;
         let at = folder.as_ref().map_or(null(), |folder| folder.as_ptr());
-        check(unsafe { sys::minimax_snapshot_move(self.handle.get(), home, at) })
+        check(unsafe { sys::minimax_snapshot_move(self.handle.get(), home.0, at) })
     }
 }
 

@@ -20,13 +20,13 @@ fn expect_the_answer_of_c(name: &str, question: &str, picture: Option<&Image>) {
         (Some(text), Some(logits)) => (text, logits),
         _ => return,
     };
-    let mut session = asked(question, picture);
+    let mut session = asked_with(question, picture, CachePolicy::OFF);
     let mut seen = bits(session.logits().unwrap());
     assert_eq!(answer(&mut session, &at_most(40)).0, text);
     seen.extend(bits(session.logits().unwrap()));
     assert!(seen == logits, "logits differ from those of C");
 
-    let mut session = asked(question, picture);
+    let mut session = asked_with(question, picture, CachePolicy::OFF);
     let pieces: Vec<String> = session.answer(None, &at_most(40)).unwrap().map(|piece| piece.unwrap()).collect();
     assert_eq!(pieces.concat(), text);
     assert!(pieces.len() > 1, "it does not stream");

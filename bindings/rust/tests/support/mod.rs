@@ -49,9 +49,18 @@ pub fn question(engine: &Engine, text: &str, picture: Option<&Image>) -> Prompt 
     prompt
 }
 
+pub fn create_session(engine: &Engine, cache_policy: CachePolicy) -> Session {
+    engine.create_session_with(&SessionOptions { cache_policy, ..SessionOptions::default() }).unwrap()
+}
+
 /// A session that has been asked.
 pub fn asked(text: &str, picture: Option<&Image>) -> Session {
-    let mut session = engine().create_session().unwrap();
+    asked_with(text, picture, CachePolicy::AUTO)
+}
+
+/// Without the cache logits are the same bits, whatever was asked before.
+pub fn asked_with(text: &str, picture: Option<&Image>, cache_policy: CachePolicy) -> Session {
+    let mut session = create_session(&engine(), cache_policy);
     session.feed_prompt(&question(&engine(), text, picture)).unwrap();
     session
 }
