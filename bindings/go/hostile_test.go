@@ -107,10 +107,15 @@ func TestClosedHandlesSayThatTheyAre(t *testing.T) {
 	_, ofSession := session.Logits()
 	_, made := engine.NewSession(nil)
 	_, loaded := engine.LoadSession(model+"/config.json", nil)
+	_, ofSetPrompt := open.SetPrompt(ctx, prompt)
+	_, ofSetTokens := session.SetTokens(ctx, []int32{1})
+	_, ofPin := theEngine(t).PinPrefix(prompt, nil)
 	for i, err := range []error{
 		ofEngine, ofPrompt, ofSampler, ofStream, ofBatch, ofSession, made, loaded, session.Feed(ctx, []int32{1}),
 		open.ReturnTo(snapshot), prompt.AddImage(image), theEngine(t).EncodeImage(ctx, image), batch.Step(ctx),
 		session.Save(t.TempDir()+"/closed", nil), (&Session{}).Reset(), (&Engine{}).ClearImageCache(),
+		ofSetPrompt, ofSetTokens, ofPin, engine.UnpinPrefix(prompt, nil), engine.ClearPrefixCache(),
+		snapshot.MoveTo(SnapshotHomeHost, ""),
 	} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%d: %v", i, err)
@@ -226,6 +231,8 @@ func TestOneSessionInManyGoroutines(t *testing.T) {
 		func() { batch.Step(soon); batch.NextEvent() },
 		func() { session.SaveTo(io.Discard, sampler) },
 		func() { session.Mark(); session.Fork() },
+		func() { session.SetPrompt(soon, prompt); session.SetTokens(soon, []int32{1000}) },
+		func() { theEngine(t).ClearPrefixCache(); theEngine(t).PrefixCacheStats() },
 	} {
 		all.Add(1)
 		go func(use func()) {

@@ -2,6 +2,7 @@
 """Threads: the interpreter's lock is released, answers are cancelled, and who shares a session is told so."""
 import collections
 import concurrent.futures
+import tempfile
 import threading
 import time
 import unittest
@@ -84,6 +85,30 @@ class Sharing(unittest.TestCase):
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             self.assertEqual(list(pool.map(answer, range(24))), [ANSWER] * 24)
+
+    def test_a_mark_that_moves_while_others_return_to_it(self):
+        mark, answered = asked().mark(), threading.Event()
+
+        def answer(_):
+            session = minimax.Session(engine())
+            session.return_to(mark)
+            return session.generate().text()
+
+        def move():
+            with tempfile.TemporaryDirectory() as folder:
+                while not answered.is_set():
+                    for home, place in ((minimax.SnapshotHome.FILE, folder), (minimax.SnapshotHome.DEVICE, None)):
+                        mark.move(home, place)
+                        homes.append(mark.info.home)
+
+        homes = []
+        thread = in_thread(move)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            said = list(pool.map(answer, range(24)))
+        answered.set()
+        thread.join()
+        self.assertEqual(said, [ANSWER] * 24)
+        self.assertEqual(set(homes), {minimax.SnapshotHome.FILE, minimax.SnapshotHome.DEVICE})
 
     def test_one_session_in_many_threads(self):
         """Each call does what it should or is refused; the session stays whole."""

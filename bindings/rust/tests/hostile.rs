@@ -51,6 +51,7 @@ fn wrong_values_get_a_status_and_a_sentence() {
     let mut session = engine.create_session().unwrap();
     expect(session.feed(&[]), Status::INVALID_ARGUMENT, "");
     expect(session.feed(&[-1]), Status::INVALID_ARGUMENT, "-1");
+    expect(session.set_tokens(&[9999]), Status::INVALID_ARGUMENT, "9999");
     expect(session.feed_logits(&[9999]), Status::INVALID_ARGUMENT, "9999");
     expect(session.logits(), Status::NOT_AVAILABLE, "");
     expect(session.rewind(-5), Status::INVALID_ARGUMENT, "-5");
@@ -163,7 +164,9 @@ fn many_threads_share_an_engine_a_picture_and_a_snapshot() {
         for _ in 0..6 {
             scope.spawn(|| {
                 let mut session = engine.create_session().unwrap();
+                snapshot.move_to(SnapshotHome::FILE, Some(&std::env::temp_dir())).unwrap();
                 session.return_to(&snapshot).unwrap();
+                snapshot.move_to(SnapshotHome::DEVICE, None).unwrap();
                 assert_eq!(answer(&mut session, &at_most(0)).0, ANSWER);
                 session.reset().unwrap();
                 session.feed_prompt(&question(&engine, LOOK, Some(&image))).unwrap();
