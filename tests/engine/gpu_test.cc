@@ -19,7 +19,6 @@ namespace {
 using testing::GoldenFile;
 
 const std::atomic<bool> never{false};
-constexpr double bf16_error = 1e-3;  // normalised squared
 
 bool has_gpu() {
   return devices().size() > 1;
@@ -58,17 +57,24 @@ float margin_of(std::span<const float> logits) {
   return row[0] - row[1];
 }
 
+// The most that may be wrong: 1e-3 and no clear top, where bf16 allows that. A random model's router now and
+// then stands between two experts, and a position where rounding tips it over is far from the reference. Such
+// cases may be half as wrong again as tests/bench/reference_forward.py --bf16 all, which sums exactly and
+// rounds as plain modules in bf16 do: 9.7e-4 and 3, 1.3e-2 and 47.
 struct Case {
   std::string name;
   std::filesystem::path folder;
+  double error;  // normalised, over all positions
+  int changed;   // tops of positions with a margin above 0.1
 };
 
 std::vector<Case> text_cases() {
-  std::vector<Case> cases{{"vendor_text_8l", MINIMAX_SOURCE_DIR "/tests/golden/vendor_text_8l"}};
-  for (const char* name : {"vendor_text_16l_sharded", "hf_text_8l"}) {
-    const auto folder = std::filesystem::path(MINIMAX_SHARED_DIR) / "golden" / name;
-    if (std::filesystem::exists(folder)) cases.push_back({name, folder});
-  }
+  const std::filesystem::path here = MINIMAX_SOURCE_DIR "/tests/golden";
+  const auto shared = std::filesystem::path(MINIMAX_SHARED_DIR) / "golden";
+  std::vector<Case> cases{{"vendor_text_8l", here / "vendor_text_8l", 1.5e-3, 4},
+                          {"vendor_text_16l_sharded", shared / "vendor_text_16l_sharded", 2e-2, 70},
+                          {"hf_text_8l", shared / "hf_text_8l", 1e-3, 0}};
+  std::erase_if(cases, [](const Case& one) { return !std::filesystem::exists(one.folder); });
   return cases;
 }
 
@@ -79,9 +85,6 @@ class GpuGolden : public ::testing::TestWithParam<Case> {
   }
 };
 
-// A random model's router now and then stands between two experts; a position where rounding tips it
-// over is far from the reference, and those it is remembered by a little. So the bound is held by nine
-// positions in ten, and what all come to is reported.
 TEST_P(GpuGolden, LogitsOfEveryPosition) {
   const GoldenFile golden(GetParam().folder / "golden.safetensors");
   const auto engine = Engine::load(GetParam().folder, gpu_options());
@@ -105,8 +108,8 @@ TEST_P(GpuGolden, LogitsOfEveryPosition) {
       "%s: error over all %.1e, median %.1e, ninth decile %.1e; %d of %d clear tops changed\n",
       GetParam().name.c_str(), overall, errors[errors.size() / 2], errors[errors.size() * 9 / 10],
       changed, clear);
-  EXPECT_LE(errors[errors.size() * 9 / 10], bf16_error);
-  EXPECT_LE(changed * 50, clear) << "more than one in fifty";
+  EXPECT_LE(overall, GetParam().error);
+  EXPECT_LE(changed, GetParam().changed);
 }
 
 TEST_P(GpuGolden, AnySplitGivesTheSame) {
