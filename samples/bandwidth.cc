@@ -32,7 +32,7 @@ uint64_t read_all(const std::vector<Lanes>& slice) {
 
 uint64_t available_bytes() {
   minimax_device_info info;
-  minimax_device_info_init(&info);
+  minimax_device_info_init(&info, sizeof info);
   check(minimax_get_device_info(0, &info));
   return info.available_bytes;
 }

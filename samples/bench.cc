@@ -48,7 +48,7 @@ std::string description_of(const std::string& device) {
   check(minimax_device_count(&count));
   for (size_t i = 0; i < count; ++i) {
     minimax_device_info info;
-    minimax_device_info_init(&info);
+    minimax_device_info_init(&info, sizeof info);
     check(minimax_get_device_info(i, &info));
     if (info.name == device) return info.description;
   }
@@ -67,7 +67,7 @@ class Bench {
  private:
   int most_threads() const {
     minimax_device_info cpu;
-    minimax_device_info_init(&cpu);
+    minimax_device_info_init(&cpu, sizeof cpu);
     check(minimax_get_device_info(0, &cpu));
     int most = 1;
     for (const Setup& setup : options_.setups) {

@@ -16,7 +16,7 @@ EngineHandle open_setup(const Setup& setup, uint64_t seed) {
   std::vector<const char*> devices;
   for (const std::string& device : setup.devices) devices.push_back(device.c_str());
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.devices = devices.data();
   options.device_count = devices.size();
   options.thread_count = setup.thread_count;
@@ -45,7 +45,7 @@ bool is_branch_test(Measure measure) {
 
 SamplerHandle create_greedy_sampler(const minimax_engine* engine) {
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   return create_sampler(engine, options);
 }
 
@@ -155,7 +155,7 @@ uint64_t BenchEngine::run(const BenchTest& test) {
   }
   const uint64_t ns = stopwatch.ns();
   minimax_session_stats stats;
-  minimax_session_stats_init(&stats);
+  minimax_session_stats_init(&stats, sizeof stats);
   check(minimax_session_get_stats(session_.get(), &stats));
   session_bytes_ = stats.state_bytes + stats.kv_bytes;
   return ns;
@@ -178,7 +178,7 @@ uint64_t BenchEngine::run_hit(const BenchTest& test) {
   tokens.insert(tokens.end(), turn.begin(), turn.end());
   check(minimax_session_reset(session_.get()));
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   const Stopwatch stopwatch;
   check(minimax_session_set_tokens(session_.get(), tokens.data(), tokens.size(), &report));
   const uint64_t ns = stopwatch.ns();

@@ -67,7 +67,7 @@ const char* type_name(double bytes_a_parameter) {
 
 minimax_engine_info engine_info(const minimax_engine* engine) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   check(minimax_engine_get_info(engine, &info));
   return info;
 }

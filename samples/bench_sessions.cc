@@ -26,10 +26,10 @@ std::vector<int32_t> draw(std::mt19937_64& random, int64_t count, int32_t vocabu
 BenchSessions::BenchSessions(minimax_engine* engine, const BenchTest& test, std::mt19937_64& random)
     : engine_(engine), test_(test), random_(random) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   check(minimax_engine_get_info(engine, &info));
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.temperature = 1;
   for (int64_t i = 0; i < test.n_sessions; ++i) {
     sessions_.push_back(create_session(engine));
@@ -42,7 +42,7 @@ BenchSessions::BenchSessions(minimax_engine* engine, const BenchTest& test, std:
 
 void BenchSessions::open_batch(Stepping stepping) {
   minimax_batch_options options;
-  minimax_batch_options_init(&options);
+  minimax_batch_options_init(&options, sizeof options);
   options.own_thread = stepping == Stepping::by_library ? 1 : 0;
   options.session_limit = static_cast<int32_t>(test_.n_sessions);
   minimax_batch* batch = nullptr;
@@ -52,11 +52,11 @@ void BenchSessions::open_batch(Stepping stepping) {
 
 uint64_t BenchSessions::submit(size_t index, int64_t token_count) {
   minimax_generate_options generate;
-  minimax_generate_options_init(&generate);
+  minimax_generate_options_init(&generate, sizeof generate);
   generate.max_tokens = token_count;
   generate.ignore_stop_token = 1;
   minimax_batch_request request;
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.generate = &generate;
   request.sampler = samplers_[index].get();
   uint64_t ticket = 0;
@@ -67,7 +67,7 @@ uint64_t BenchSessions::submit(size_t index, int64_t token_count) {
 
 uint64_t BenchSessions::next_end() {
   minimax_batch_event event;
-  minimax_batch_event_init(&event);
+  minimax_batch_event_init(&event, sizeof event);
   while (true) {
     check(minimax_batch_next_event(batch_.get(), &event));
     if (event.kind == MINIMAX_EVENT_NONE) check(minimax_batch_step(batch_.get(), -1));
@@ -110,7 +110,7 @@ uint64_t BenchSessions::session_bytes() const {
   uint64_t bytes = 0;
   for (const SessionHandle& session : sessions_) {
     minimax_session_stats stats;
-    minimax_session_stats_init(&stats);
+    minimax_session_stats_init(&stats, sizeof stats);
     check(minimax_session_get_stats(session.get(), &stats));
     bytes += stats.state_bytes + stats.kv_bytes;
   }

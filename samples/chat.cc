@@ -48,7 +48,7 @@ EngineHandle load(const ChatOptions& options) {
   for (const std::string& device : options.devices) devices.push_back(device.c_str());
   ProgressBar bar("loading " + options.model);
   minimax_engine_options engine;
-  minimax_engine_options_init(&engine);
+  minimax_engine_options_init(&engine, sizeof engine);
   engine.devices = devices.data();
   engine.device_count = devices.size();
   engine.thread_count = options.thread_count;

@@ -60,7 +60,7 @@ std::optional<std::string> prompt_of(const cxxopts::ParseResult& parsed) {
 
 minimax_sampler_options sampler_of(const cxxopts::ParseResult& parsed) {
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.temperature = parsed["temp"].as<float>();
   options.top_k = parsed["top-k"].as<int32_t>();
   options.top_p = parsed["top-p"].as<float>();

@@ -57,7 +57,7 @@ int32_t stop_of_last_token(const minimax_engine* engine, const minimax_session* 
   size_t count = 0;
   check(minimax_session_tokens(session, static_cast<int64_t>(position) - 1, &token, 1, &count));
   minimax_token_info info;
-  minimax_token_info_init(&info);
+  minimax_token_info_init(&info, sizeof info);
   check(minimax_engine_token_info(engine, token, &info));
   return info.is_stop ? MINIMAX_STOP_TOKEN : MINIMAX_STOP_CANCELLED;
 }
@@ -72,7 +72,7 @@ std::string text_of(const minimax_engine* engine, int32_t token) {
 
 int64_t position_of(const minimax_snapshot* snapshot) {
   minimax_snapshot_info info;
-  minimax_snapshot_info_init(&info);
+  minimax_snapshot_info_init(&info, sizeof info);
   check(minimax_snapshot_get_info(snapshot, &info));
   return info.position;
 }
@@ -167,7 +167,7 @@ bool Conversation::feed(Answer& answer) {
   const size_t before = position_of(session_.get());
   const uint64_t start_ns = now_ns();
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   const minimax_status status =
       interrupt::is_pending()
           ? MINIMAX_CANCELLED
@@ -187,13 +187,13 @@ bool Conversation::feed(Answer& answer) {
 
 void Conversation::generate(const ShowText& show, Answer& answer) {
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = options_.max_tokens;
   options.on_text = pass_text;
   options.on_token = stop_when_interrupted;
   options.user = const_cast<ShowText*>(&show);
   minimax_generate_result result;
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   const minimax_status status =
       minimax_session_generate(session_.get(), sampler_.get(), &options, &result);
   if (status != MINIMAX_CANCELLED) check(status);
@@ -206,7 +206,7 @@ void Conversation::generate(const ShowText& show, Answer& answer) {
 bool Conversation::save(const std::string& path) const {
   if (has_debt_) return false;
   minimax_session_save_options options;
-  minimax_session_save_options_init(&options);
+  minimax_session_save_options_init(&options, sizeof options);
   options.sampler = sampler_.get();
   check(minimax_session_save(session_.get(), path.c_str(), &options));
   return true;
@@ -214,10 +214,10 @@ bool Conversation::save(const std::string& path) const {
 
 void Conversation::load(const std::string& path) {
   minimax_session_file_info info;
-  minimax_session_file_info_init(&info);
+  minimax_session_file_info_init(&info, sizeof info);
   check(minimax_get_session_file_info(path.c_str(), &info));
   minimax_session_load_options options;
-  minimax_session_load_options_init(&options);
+  minimax_session_load_options_init(&options, sizeof options);
   if (info.has_sampler) options.sampler = sampler_.get();
   minimax_session* loaded = nullptr;
   check(minimax_session_load(engine_, path.c_str(), &options, &loaded));
@@ -267,7 +267,7 @@ Extent Conversation::extent() const {
   check(minimax_session_image_count(session, &picture_count));
   for (size_t i = 0; i < picture_count; ++i) {
     minimax_image_span span;
-    minimax_image_span_init(&span);
+    minimax_image_span_init(&span, sizeof span);
     check(minimax_session_get_image_span(session, i, &span));
     extent.pictures.push_back(span);
   }
@@ -283,7 +283,7 @@ Extent Conversation::extent() const {
 
 minimax_session_stats Conversation::stats() const {
   minimax_session_stats stats;
-  minimax_session_stats_init(&stats);
+  minimax_session_stats_init(&stats, sizeof stats);
   check(minimax_session_get_stats(session_.get(), &stats));
   return stats;
 }

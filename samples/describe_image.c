@@ -20,7 +20,7 @@ static void show_plan(const minimax_engine* engine, const minimax_image* image) 
   int64_t width, height;
   minimax_tile_plan plan;
   check(minimax_image_size(image, &width, &height));
-  minimax_tile_plan_init(&plan);
+  minimax_tile_plan_init(&plan, sizeof plan);
   check(minimax_image_plan(engine, width, height, &plan));
   fprintf(stderr, "%lld x %lld pixels, %lld tiles, %lld tokens\n", (long long)width,
           (long long)height, (long long)plan.tile_count, (long long)plan.token_count);
@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   check(minimax_session_feed_prompt(session, prompt, NULL));
 
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 512;
   options.on_text = show;
   check(minimax_session_generate(session, NULL, &options, NULL));

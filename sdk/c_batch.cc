@@ -146,17 +146,17 @@ using minimax::batch_of;
 using minimax::guard;
 using minimax::require;
 
-void minimax_batch_options_init(minimax_batch_options* options) {
-  minimax::init_struct(options);
+size_t minimax_batch_options_init(minimax_batch_options* options, size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_batch_request_init(minimax_batch_request* request) {
-  minimax::init_struct(request);
+size_t minimax_batch_request_init(minimax_batch_request* request, size_t struct_size) {
+  return minimax::init_struct(request, struct_size);
 }
-void minimax_batch_event_init(minimax_batch_event* event) {
-  minimax::init_struct(event);
+size_t minimax_batch_event_init(minimax_batch_event* event, size_t struct_size) {
+  return minimax::init_struct(event, struct_size);
 }
-void minimax_batch_stats_init(minimax_batch_stats* stats) {
-  minimax::init_struct(stats);
+size_t minimax_batch_stats_init(minimax_batch_stats* stats, size_t struct_size) {
+  return minimax::init_struct(stats, struct_size);
 }
 
 minimax_status minimax_batch_create(minimax_engine* engine, const minimax_batch_options* options,

@@ -137,17 +137,17 @@ using minimax::guard;
 using minimax::model_of;
 using minimax::require;
 
-void minimax_engine_options_init(minimax_engine_options* options) {
-  minimax::init_struct(options);
+size_t minimax_engine_options_init(minimax_engine_options* options, size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_memory_plan_init(minimax_memory_plan* plan) {
-  minimax::init_struct(plan);
+size_t minimax_memory_plan_init(minimax_memory_plan* plan, size_t struct_size) {
+  return minimax::init_struct(plan, struct_size);
 }
-void minimax_engine_info_init(minimax_engine_info* info) {
-  minimax::init_struct(info);
+size_t minimax_engine_info_init(minimax_engine_info* info, size_t struct_size) {
+  return minimax::init_struct(info, struct_size);
 }
-void minimax_engine_memory_init(minimax_engine_memory* memory) {
-  minimax::init_struct(memory);
+size_t minimax_engine_memory_init(minimax_engine_memory* memory, size_t struct_size) {
+  return minimax::init_struct(memory, struct_size);
 }
 
 minimax_status minimax_plan(const char* path, const minimax_engine_options* options,

@@ -24,16 +24,16 @@ void give(minimax::Image image, minimax_image** out_image) {
 
 }  // namespace
 
-void minimax_tile_plan_init(minimax_tile_plan* plan) {
-  minimax::init_struct(plan);
+size_t minimax_tile_plan_init(minimax_tile_plan* plan, size_t struct_size) {
+  return minimax::init_struct(plan, struct_size);
 }
 
-void minimax_image_cache_stats_init(minimax_image_cache_stats* stats) {
-  minimax::init_struct(stats);
+size_t minimax_image_cache_stats_init(minimax_image_cache_stats* stats, size_t struct_size) {
+  return minimax::init_struct(stats, struct_size);
 }
 
-void minimax_image_span_init(minimax_image_span* span) {
-  minimax::init_struct(span);
+size_t minimax_image_span_init(minimax_image_span* span, size_t struct_size) {
+  return minimax::init_struct(span, struct_size);
 }
 
 minimax_status minimax_image_plan(const minimax_engine* engine, int64_t width, int64_t height,

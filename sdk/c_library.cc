@@ -130,8 +130,8 @@ minimax_status minimax_set_log(minimax_log_fn log, void* user, int32_t level) {
   });
 }
 
-void minimax_device_info_init(minimax_device_info* info) {
-  minimax::init_struct(info);
+size_t minimax_device_info_init(minimax_device_info* info, size_t struct_size) {
+  return minimax::init_struct(info, struct_size);
 }
 
 minimax_status minimax_device_count(size_t* out_count) {

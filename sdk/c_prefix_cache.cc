@@ -20,8 +20,8 @@ void require_own_prompt(const minimax_prompt* prompt, const minimax_engine* engi
 
 }  // namespace
 
-void minimax_prefix_cache_stats_init(minimax_prefix_cache_stats* stats) {
-  minimax::init_struct(stats);
+size_t minimax_prefix_cache_stats_init(minimax_prefix_cache_stats* stats, size_t struct_size) {
+  return minimax::init_struct(stats, struct_size);
 }
 
 minimax_status minimax_engine_get_prefix_cache_stats(const minimax_engine* engine,

@@ -36,8 +36,8 @@ using minimax::guard;
 using minimax::require;
 using minimax::sampler_of;
 
-void minimax_sampler_options_init(minimax_sampler_options* options) {
-  minimax::init_struct(options);
+size_t minimax_sampler_options_init(minimax_sampler_options* options, size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
 
 minimax_status minimax_sampler_create(const minimax_engine* engine,

@@ -115,14 +115,14 @@ using minimax::guard;
 using minimax::require;
 using minimax::session_of;
 
-void minimax_session_options_init(minimax_session_options* options) {
-  minimax::init_struct(options);
+size_t minimax_session_options_init(minimax_session_options* options, size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_feed_report_init(minimax_feed_report* report) {
-  minimax::init_struct(report);
+size_t minimax_feed_report_init(minimax_feed_report* report, size_t struct_size) {
+  return minimax::init_struct(report, struct_size);
 }
-void minimax_session_stats_init(minimax_session_stats* stats) {
-  minimax::init_struct(stats);
+size_t minimax_session_stats_init(minimax_session_stats* stats, size_t struct_size) {
+  return minimax::init_struct(stats, struct_size);
 }
 
 minimax_status minimax_session_create(minimax_engine* engine,
@@ -257,11 +257,11 @@ minimax_status minimax_session_get_stats(const minimax_session* session,
   });
 }
 
-void minimax_generate_options_init(minimax_generate_options* options) {
-  minimax::init_struct(options);
+size_t minimax_generate_options_init(minimax_generate_options* options, size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_generate_result_init(minimax_generate_result* result) {
-  minimax::init_struct(result);
+size_t minimax_generate_result_init(minimax_generate_result* result, size_t struct_size) {
+  return minimax::init_struct(result, struct_size);
 }
 
 minimax_status minimax_session_generate(minimax_session* session, minimax_sampler* sampler,
@@ -367,8 +367,8 @@ minimax_status minimax_snapshot_move(minimax_snapshot* snapshot, int32_t home, c
   });
 }
 
-void minimax_snapshot_info_init(minimax_snapshot_info* info) {
-  minimax::init_struct(info);
+size_t minimax_snapshot_info_init(minimax_snapshot_info* info, size_t struct_size) {
+  return minimax::init_struct(info, struct_size);
 }
 
 void minimax_snapshot_free(minimax_snapshot* snapshot) {

@@ -117,14 +117,16 @@ minimax_session_file_info describe(const SessionIndex& index) {
 using minimax::guard;
 using minimax::require;
 
-void minimax_session_save_options_init(minimax_session_save_options* options) {
-  minimax::init_struct(options);
+size_t minimax_session_save_options_init(minimax_session_save_options* options,
+                                         size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_session_load_options_init(minimax_session_load_options* options) {
-  minimax::init_struct(options);
+size_t minimax_session_load_options_init(minimax_session_load_options* options,
+                                         size_t struct_size) {
+  return minimax::init_struct(options, struct_size);
 }
-void minimax_session_file_info_init(minimax_session_file_info* info) {
-  minimax::init_struct(info);
+size_t minimax_session_file_info_init(minimax_session_file_info* info, size_t struct_size) {
+  return minimax::init_struct(info, struct_size);
 }
 
 minimax_status minimax_session_save(const minimax_session* session, const char* path,

@@ -76,8 +76,8 @@ minimax_status minimax_engine_detokenize(const minimax_engine* engine, const int
   });
 }
 
-void minimax_token_info_init(minimax_token_info* info) {
-  minimax::init_struct(info);
+size_t minimax_token_info_init(minimax_token_info* info, size_t struct_size) {
+  return minimax::init_struct(info, struct_size);
 }
 
 minimax_status minimax_engine_token_info(const minimax_engine* engine, int32_t token,

@@ -14,16 +14,19 @@
 
 namespace minimax {
 
-// All zero but struct_size: the defaults.
-template <typename Struct>
-void init_struct(Struct* target) noexcept {
-  if (!target) return;
-  std::memset(target, 0, sizeof *target);
-  target->struct_size = sizeof *target;
-}
-
 // More than any version will have: whoever says so did not call _init.
 constexpr size_t struct_size_limit = 65536;
+
+// All zero but struct_size: the defaults. Of a struct of any version: only as many bytes as the caller
+// says there are are written, and none where no version has that size. Returns this library's size.
+template <typename Struct>
+size_t init_struct(Struct* target, size_t size = sizeof(Struct)) noexcept {
+  if (target && size >= sizeof(size_t) && size <= struct_size_limit) {
+    std::memset(target, 0, size);
+    target->struct_size = size;
+  }
+  return sizeof(Struct);
+}
 
 // A struct of any version: its size is there, and nothing is set that this library does not know.
 template <typename Struct>

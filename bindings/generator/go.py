@@ -85,7 +85,7 @@ def layout(header):
     for s in header.structs:
         if s.has_version():
             text += (f'\t{{"{s.name}", {s.size}, '
-                     f"func(at unsafe.Pointer) {{ C.{s.name}_init((*C.{s.name})(at)) }}}},\n")
+                     f"func() uintptr {{ return uintptr(C.{s.name}_init(nil, 0)) }}}},\n")
     return text + "}\n"
 
 

@@ -92,13 +92,13 @@ def types(header):
              "use super::raw;\nuse crate::ffi::{array_text, pointer_text, Filled};\n\n")
     text += "".join(enum(name, values) for name, values in split_enums(header))
     text += "".join(struct(s) for s in filled_structs(header))
-    text += ("/// Name, size and initialiser of a struct that begins with its own size.\n"
-             "pub(crate) type VersionedStruct = (&'static str, usize, unsafe fn(*mut u8));\n\n"
+    text += ("/// Name and size of a struct that begins with its own size, and what the library says of its size.\n"
+             "pub(crate) type VersionedStruct = (&'static str, usize, fn() -> usize);\n\n"
              "/// Each of them, as this crate was made for.\n"
              "pub(crate) const VERSIONED_STRUCTS: &[VersionedStruct] = &[\n")
     for s in header.structs:
         if s.has_version():
-            text += (f'    ("{s.name}", {s.size}, |at| unsafe {{ raw::{s.name}_init(at.cast()) }}),\n')
+            text += (f'    ("{s.name}", {s.size}, || unsafe {{ raw::{s.name}_init(std::ptr::null_mut(), 0) }}),\n')
     return formatted(text + "];\n")
 
 

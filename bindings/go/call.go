@@ -284,8 +284,9 @@ var misfit struct {
 
 type versionedStruct struct {
 	name string
-	size int
-	init func(at unsafe.Pointer)
+	size int // as this package was made for
+	// librarySize is what the library that was loaded says of it.
+	librarySize func() uintptr
 }
 
 // ready refuses a library that this package does not fit; asked before the first handle is made.
@@ -301,12 +302,9 @@ func findMisfit() error {
 			"libminimax %s was found, this package was made for %s and later ones of its major version",
 			versionText(found), versionText(madeFor))}
 	}
-	room := C.calloc(1, 4096)
-	defer C.free(room)
 	for _, s := range versionedStructs {
-		s.init(room)
 		// Later libraries only append to structs, so theirs may be larger than ours.
-		if size := int(*(*C.size_t)(room)); size < s.size {
+		if size := int(s.librarySize()); size < s.size {
 			return &Error{Status: Unsupported, Sentence: fmt.Sprintf(
 				"%s has %d bytes in this libminimax, this package was made for %d", s.name, size, s.size)}
 		}

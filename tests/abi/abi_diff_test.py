@@ -19,7 +19,7 @@ SMALL = """
 #define MINIMAX_API
 #define MINIMAX_NUMBER 1
 typedef struct minimax_thing { size_t struct_size; int32_t first; } minimax_thing;
-MINIMAX_API void minimax_thing_init(minimax_thing *thing, size_t struct_size);
+MINIMAX_API size_t minimax_thing_init(minimax_thing *thing, size_t struct_size);
 """
 
 

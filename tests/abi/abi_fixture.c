@@ -44,7 +44,7 @@ minimax_engine* open_demo(void) {
 
 minimax_engine* open_demo_uncached(void) {
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -1;
   return open_demo_with(&options);
 }
@@ -52,7 +52,7 @@ minimax_engine* open_demo_uncached(void) {
 minimax_engine* open_synthetic(void) {
   minimax_engine* engine = NULL;
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.weight_source = MINIMAX_WEIGHTS_SYNTHETIC;
   CHECK_OK(minimax_engine_open(DEMO_MODEL "/config.json", &options, &engine));
   CHECK(engine != NULL);
@@ -100,7 +100,7 @@ void add_picture(minimax_prompt* prompt, uint8_t shade) {
 
 minimax_image_cache_stats cache_of(const minimax_engine* engine) {
   minimax_image_cache_stats stats;
-  minimax_image_cache_stats_init(&stats);
+  minimax_image_cache_stats_init(&stats, sizeof stats);
   CHECK_OK(minimax_engine_get_image_cache_stats(engine, &stats));
   return stats;
 }

@@ -22,7 +22,7 @@ static minimax_engine* engine;
 static minimax_batch* create_batch(int32_t own_thread, int32_t session_limit) {
   minimax_batch* batch = NULL;
   minimax_batch_options options;
-  minimax_batch_options_init(&options);
+  minimax_batch_options_init(&options, sizeof options);
   options.own_thread = own_thread;
   options.session_limit = session_limit;
   CHECK_OK(minimax_batch_create(engine, &options, &batch));
@@ -34,7 +34,7 @@ static uint64_t submit_prompt(minimax_batch* batch, minimax_session* session,
                               const minimax_prompt* prompt, heard* user) {
   uint64_t ticket = 0;
   minimax_batch_request request;
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.user = user;
   CHECK_OK(minimax_batch_submit(batch, session, &request, &ticket));
@@ -45,7 +45,7 @@ static uint64_t submit_prompt(minimax_batch* batch, minimax_session* session,
 /* 1 when a ticket has ended, 0 when there is no event, else -1. */
 static int listen_once(minimax_batch* batch) {
   minimax_batch_event event;
-  minimax_batch_event_init(&event);
+  minimax_batch_event_init(&event, sizeof event);
   CHECK_OK(minimax_batch_next_event(batch, &event));
   if (event.kind == MINIMAX_EVENT_NONE) return 0;
   heard* h = event.user;
@@ -124,8 +124,8 @@ static void a_session_in_a_batch_is_refused(void) {
   int64_t position = 7;
   size_t count = 7;
   uint64_t ticket = 0, second = 7;
-  minimax_session_stats_init(&stats);
-  minimax_batch_request_init(&request);
+  minimax_session_stats_init(&stats, sizeof stats);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.sampler = sampler;
   request.user = &told;
@@ -180,7 +180,7 @@ static void handles_may_be_freed_meanwhile(void) {
   int64_t position = 0;
   CHECK_OK(minimax_batch_create(own, NULL, &batch));
   minimax_engine_free(own);
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.sampler = sampler;
   request.user = &told[0];
@@ -217,8 +217,8 @@ static void stop_strings_and_limits_end_answers(void) {
   uint64_t ticket = 0;
   for (int i = 0; i < 3; ++i) {
     sessions[i] = create_session(engine);
-    minimax_generate_options_init(&generate);
-    minimax_batch_request_init(&request);
+    minimax_generate_options_init(&generate, sizeof generate);
+    minimax_batch_request_init(&request, sizeof request);
     if (i == 0) {
       generate.stop_strings = stops;
       generate.stop_string_count = 1;
@@ -253,7 +253,7 @@ static void pictures_come_along(void) {
   minimax_batch_event event;
   uint64_t ticket = 0;
   size_t count = 0;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.chunk_tokens = 64;
   minimax_engine* careful = open_demo_with(&options);
@@ -270,14 +270,14 @@ static void pictures_come_along(void) {
   ticket = submit_prompt(batch, sessions[1], prompt, &told[1]);
   for (int i = 0; i < 2; ++i) CHECK_OK(minimax_batch_step(batch, 0)); /* the picture; two chunks */
   CHECK_OK(minimax_batch_cancel(batch, ticket));
-  minimax_batch_event_init(&event);
+  minimax_batch_event_init(&event, sizeof event);
   do CHECK_OK(minimax_batch_next_event(batch, &event));
   while (event.kind != MINIMAX_EVENT_CANCELLED);
   CHECK(event.fed_tokens > 0 && event.fed_tokens < PICTURE_TOKENS);
   CHECK_EQ(event.images_reused, 1);
   CHECK_EQ(event.token_count, 0);
 
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.prompt_first_token = (size_t)event.fed_tokens;
   request.user = &told[2];
@@ -308,11 +308,11 @@ static void requests_fail_alone(void) {
     bias[i].token = i;
     bias[i].bias = -1.0f / 0.0f;
   }
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.logit_bias = bias;
   options.logit_bias_count = DEMO_VOCABULARY;
   CHECK_OK(minimax_sampler_create(engine, &options, &forbidding));
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.sampler = forbidding;
   request.user = &told[0];
@@ -324,7 +324,7 @@ static void requests_fail_alone(void) {
   CHECK_TEXT(told[1].text, DEMO_ANSWER);
   CHECK_OK(minimax_session_position(sessions[0], &position));
   CHECK(position > 0);
-  minimax_batch_stats_init(&stats);
+  minimax_batch_stats_init(&stats, sizeof stats);
   CHECK_OK(minimax_batch_get_stats(batch, &stats));
   CHECK_EQ(stats.submitted_count, 2);
   CHECK_EQ(stats.failed_count, 1);
@@ -360,15 +360,15 @@ static void mistakes_are_refused(void) {
   minimax_generate_options generate;
   const int32_t token = 1000, impossible = DEMO_VOCABULARY;
   uint64_t ticket = 7;
-  minimax_batch_event_init(&event);
-  minimax_batch_stats_init(&stats);
-  minimax_generate_options_init(&generate);
+  minimax_batch_event_init(&event, sizeof event);
+  minimax_batch_stats_init(&stats, sizeof stats);
+  minimax_generate_options_init(&generate, sizeof generate);
 
   CHECK_FAILS(minimax_batch_create(NULL, NULL, &out_batch), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_batch_create(engine, NULL, NULL), MINIMAX_INVALID_ARGUMENT);
 #define CHECK_OPTION(field, value)                                                             \
   do {                                                                                         \
-    minimax_batch_options_init(&options);                                                      \
+    minimax_batch_options_init(&options, sizeof options);                                      \
     options.field = (value);                                                                   \
     CHECK_FAILS(minimax_batch_create(engine, &options, &out_batch), MINIMAX_INVALID_ARGUMENT); \
     CHECK_SAYS(#field);                                                                        \
@@ -380,7 +380,7 @@ static void mistakes_are_refused(void) {
   CHECK_OPTION(step_tokens, 100000);
   CHECK(out_batch == UNTOUCHED);
 
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   CHECK_FAILS(minimax_batch_submit(NULL, session, &request, &ticket), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_batch_submit(batch, NULL, &request, &ticket), MINIMAX_INVALID_ARGUMENT);
@@ -389,7 +389,7 @@ static void mistakes_are_refused(void) {
   CHECK_FAILS(minimax_batch_submit(batch, stranger, &request, &ticket), MINIMAX_WRONG_MODEL);
 #define CHECK_REQUEST(status, ...)                                                \
   do {                                                                            \
-    minimax_batch_request_init(&request);                                         \
+    minimax_batch_request_init(&request, sizeof request);                         \
     __VA_ARGS__;                                                                  \
     CHECK_FAILS(minimax_batch_submit(batch, session, &request, &ticket), status); \
   } while (0)

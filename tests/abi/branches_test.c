@@ -54,7 +54,7 @@ static void returns_and_forks(minimax_engine* engine) {
   fill_tokens(tokens, 60);
   CHECK_OK(minimax_session_feed(session, tokens, 40));
   CHECK_OK(minimax_session_mark(session, &snapshot));
-  minimax_snapshot_info_init(&info);
+  minimax_snapshot_info_init(&info, sizeof info);
   CHECK_OK(minimax_snapshot_get_info(snapshot, &info));
   CHECK_EQ(info.position, 40);
   CHECK_EQ(info.image_count, 0);
@@ -87,8 +87,8 @@ static void moves_a_snapshot(minimax_engine* engine) {
   CHECK_OK(minimax_session_feed(session, tokens, 40));
   CHECK_OK(minimax_session_mark(session, &snapshot));
   CHECK_OK(minimax_session_fork(session, &fork));
-  minimax_snapshot_info_init(&before);
-  minimax_snapshot_info_init(&info);
+  minimax_snapshot_info_init(&before, sizeof before);
+  minimax_snapshot_info_init(&info, sizeof info);
   CHECK_OK(minimax_snapshot_get_info(snapshot, &before));
   CHECK_EQ(before.home, MINIMAX_HOME_DEVICE);
   CHECK_EQ(before.moved_bytes, 0);
@@ -130,8 +130,8 @@ static void strangers_are_refused(minimax_engine* engine) {
   minimax_session_options options;
   minimax_snapshot_info info;
   const int32_t token = 1000;
-  minimax_session_options_init(&options);
-  minimax_snapshot_info_init(&info);
+  minimax_session_options_init(&options, sizeof options);
+  minimax_snapshot_info_init(&info, sizeof info);
   options.rewind_tokens = 64;
   CHECK_OK(minimax_session_create(engine, &options, &deeper));
   CHECK_OK(minimax_session_feed(session, &token, 1));

@@ -13,7 +13,7 @@ static void check_open(minimax_status status, minimax_status or_status) {
 
 static void check_plan(minimax_status status, minimax_status or_status) {
   minimax_memory_plan plan, before;
-  minimax_memory_plan_init(&plan);
+  minimax_memory_plan_init(&plan, sizeof plan);
   plan.weight_bytes = 12345;
   before = plan;
   check_call(__FILE__, __LINE__, "minimax_plan", minimax_plan(DEMO_MODEL, &options, &plan), status,
@@ -25,19 +25,19 @@ static void check_plan(minimax_status status, minimax_status or_status) {
 static void check_refused(void) {
   check_open(MINIMAX_INVALID_ARGUMENT, MINIMAX_UNSUPPORTED);
   check_plan(MINIMAX_INVALID_ARGUMENT, MINIMAX_UNSUPPORTED);
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
 }
 
 static void check_unsupported(void) {
   check_open(MINIMAX_UNSUPPORTED, MINIMAX_UNSUPPORTED);
   check_plan(MINIMAX_UNSUPPORTED, MINIMAX_UNSUPPORTED);
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
 }
 
 static void null_pointers(void) {
   minimax_engine* engine = UNTOUCHED;
   minimax_memory_plan plan;
-  minimax_memory_plan_init(&plan);
+  minimax_memory_plan_init(&plan, sizeof plan);
   CHECK_FAILS(minimax_engine_open(NULL, NULL, &engine), MINIMAX_INVALID_ARGUMENT);
   CHECK(engine == UNTOUCHED);
   CHECK_FAILS(minimax_engine_open(DEMO_MODEL, NULL, NULL), MINIMAX_INVALID_ARGUMENT);
@@ -104,7 +104,7 @@ static void devices_that_are_not_there(void) {
   options.devices = unknown;
   options.device_count = 1;
   check_open(MINIMAX_NOT_AVAILABLE, MINIMAX_NOT_FOUND);
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
 }
 
 static void the_graphics_card_of_another_machine(void) {
@@ -112,7 +112,7 @@ static void the_graphics_card_of_another_machine(void) {
   options.devices = cuda;
   options.device_count = 1;
   check_open(MINIMAX_NOT_AVAILABLE, MINIMAX_UNSUPPORTED);
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
 }
 
 static void check_broken(const char* path, minimax_status status, const char* word) {
@@ -150,15 +150,15 @@ static void progress_may_give_up(void) {
   options.progress_user = &calls;
   check_open(MINIMAX_CANCELLED, MINIMAX_CANCELLED);
   CHECK_EQ(calls, 1);
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
 }
 
 static void questions_with_null(const minimax_engine* engine) {
   size_t size = 777;
   minimax_engine_info info;
   minimax_engine_memory memory;
-  minimax_engine_info_init(&info);
-  minimax_engine_memory_init(&memory);
+  minimax_engine_info_init(&info, sizeof info);
+  minimax_engine_memory_init(&memory, sizeof memory);
   CHECK_FAILS(minimax_engine_get_info(NULL, &info), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_engine_get_info(engine, NULL), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_engine_get_memory(NULL, &memory), MINIMAX_INVALID_ARGUMENT);
@@ -189,7 +189,7 @@ static void a_small_buffer_learns_the_size(const minimax_engine* engine) {
 
 int main(void) {
   minimax_engine* engine = open_demo();
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   null_pointers();
   numbers_out_of_range();
   unknown_numbers_of_enums();

@@ -31,7 +31,7 @@ static int32_t take_token(void* user, int32_t token) {
 /* Asks the demo question with these options and gives how the answer ended. */
 static minimax_generate_result ask(minimax_generate_options* options, answer* out_answer) {
   minimax_generate_result result;
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   CHECK_OK(minimax_session_reset(session));
   CHECK_OK(minimax_session_feed_prompt(session, question, NULL));
   options->on_text = take_text;
@@ -57,7 +57,7 @@ static void the_model_ends_its_answer(void) {
   minimax_generate_options options;
   minimax_generate_result result;
   answer got = {0};
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   result = ask(&options, &got);
   CHECK_EQ(result.stop_reason, MINIMAX_STOP_TOKEN);
   CHECK_TEXT(got.text, DEMO_ANSWER);
@@ -70,7 +70,7 @@ static void it_ends_after_so_many_tokens(void) {
   minimax_generate_options options;
   minimax_generate_result result;
   answer got = {0};
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 3;
   result = ask(&options, &got);
   CHECK_EQ(result.stop_reason, MINIMAX_STOP_MAX_TOKENS);
@@ -84,7 +84,7 @@ static void it_ends_before_a_stop_string(void) {
   minimax_generate_options options;
   minimax_generate_result result;
   answer got = {0};
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.stop_strings = stops;
   options.stop_string_count = 2;
   result = ask(&options, &got);
@@ -96,7 +96,7 @@ static void a_callback_ends_it(void) {
   minimax_generate_options options;
   minimax_generate_result result;
   answer got = {0};
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   got.tokens_wanted = 2;
   result = ask(&options, &got);
   CHECK_EQ(result.stop_reason, MINIMAX_STOP_CALLBACK);
@@ -109,7 +109,7 @@ static void the_stop_token_may_be_ignored(void) {
   minimax_generate_options options;
   minimax_generate_result result;
   answer got = {0};
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.ignore_stop_token = 1;
   options.max_tokens = 24;
   result = ask(&options, &got);
@@ -123,8 +123,8 @@ static void a_full_context_ends_it(void) {
   minimax_engine* small;
   minimax_session* cramped;
   minimax_prompt* prompt;
-  minimax_generate_result_init(&result);
-  minimax_engine_options_init(&engine_options);
+  minimax_generate_result_init(&result, sizeof result);
+  minimax_engine_options_init(&engine_options, sizeof engine_options);
   engine_options.context_limit = question_size() + 2;
   small = open_demo_with(&engine_options);
   cramped = create_session(small);
@@ -141,7 +141,7 @@ static void a_full_context_ends_it(void) {
 static void check_refused(int line, const minimax_generate_options* options,
                           const session_mark* mark) {
   minimax_generate_result result;
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   check_call(__FILE__, line, "minimax_session_generate",
              minimax_session_generate(session, NULL, options, &result), MINIMAX_INVALID_ARGUMENT,
              MINIMAX_INVALID_ARGUMENT);
@@ -158,7 +158,7 @@ static void options_are_refused(void) {
   CHECK_OK(minimax_session_reset(session));
   CHECK_OK(minimax_session_feed_prompt(session, question, NULL));
   take_mark(session, &mark);
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = -1;
   check_refused(__LINE__, &options, &mark);
   options.max_tokens = 1;
@@ -180,7 +180,7 @@ static void options_are_refused(void) {
 
 static void it_needs_logits(void) {
   minimax_generate_result result;
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   CHECK_OK(minimax_session_reset(session));
   CHECK_FAILS(minimax_session_generate(session, NULL, NULL, &result), MINIMAX_NOT_AVAILABLE);
   CHECK_EQ(result.stop_reason, 0);

@@ -41,13 +41,18 @@ def check_passing(header):
 
 
 def check_results(header):
-    """Who can fail returns a status; the rest are _init, _free and the few that cannot."""
+    """Who can fail returns a status, _free nothing, _init a size; the rest are the few that cannot fail."""
     cannot_fail = {"minimax_version_number": "int32_t", "minimax_version_string": "const char *",
                    "minimax_source_id": "const char *", "minimax_has_feature": "int32_t",
                    "minimax_status_name": "const char *", "minimax_last_error": "const char *"}
     for result, name, parameters in header.functions():
-        void = name.endswith(("_init", "_free"))
-        expected = cannot_fail.get(name, "void" if void else "minimax_status")
+        expected = cannot_fail.get(name, "minimax_status")
+        if name.endswith("_free"):
+            expected = "void"
+        if name.endswith("_init"):
+            expected = "size_t"
+            if len(parameters) != 2 or parameters[1] != "size_t struct_size":
+                yield f"{name} is not told the caller's struct_size"
         if result != expected:
             yield f"{name} returns '{result}', expected '{expected}'"
 

@@ -34,7 +34,7 @@ static size_t image_tokens(const int32_t* tokens, size_t count) {
 
 static minimax_feed_report feed_from(size_t first) {
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_feed_prompt_from(session, prompt, first, &report));
   return report;
 }
@@ -57,7 +57,7 @@ static minimax_image_span check_span(size_t index, uint8_t shade) {
   uint8_t id[32];
   minimax_image_span span;
   minimax_image* image = create_picture(shade);
-  minimax_image_span_init(&span);
+  minimax_image_span_init(&span, sizeof span);
   CHECK_OK(minimax_session_get_image_span(session, index, &span));
   CHECK_OK(minimax_image_id(image, id));
   CHECK(memcmp(span.image_id, id, sizeof id) == 0);
@@ -72,7 +72,7 @@ static void check_waiting(void) {
   int32_t tokens[1];
   size_t count = 777;
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_reset(session));
   CHECK_FAILS(minimax_prompt_tokens(prompt, tokens, 1, &count), MINIMAX_INVALID_ARGUMENT);
   CHECK_SAYS("wait for a message");
@@ -85,7 +85,7 @@ static void null_pointers(void) {
   const minimax_status invalid = MINIMAX_INVALID_ARGUMENT;
   minimax_image* image = create_picture(1);
   minimax_image_span span;
-  minimax_image_span_init(&span);
+  minimax_image_span_init(&span, sizeof span);
   CHECK_FAILS(minimax_prompt_add_image(NULL, image), invalid);
   CHECK_SAYS("prompt is NULL");
   CHECK_FAILS(minimax_prompt_add_image(prompt, NULL), invalid);
@@ -287,9 +287,9 @@ static void a_cache_without_room_serves_all_the_same(void) {
   minimax_prompt* two = NULL;
   minimax_feed_report report;
   size_t count = 0;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   options.image_cache_bytes_limit = PICTURE_BYTES;
   tiny = open_demo_with(&options);
   blind = create_session(tiny);
@@ -313,8 +313,8 @@ static void a_cache_without_room_serves_all_the_same(void) {
 static void spans_are_part_of_the_history(void) {
   minimax_generate_options options;
   minimax_image_span span;
-  minimax_image_span_init(&span);
-  minimax_generate_options_init(&options);
+  minimax_image_span_init(&span, sizeof span);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 2;
   add_picture(prompt, 1);
   add_message(LOOK);
@@ -371,7 +371,7 @@ static void a_picture_needs_its_room(void) {
   minimax_prompt* look = NULL;
   int64_t position = -1;
   size_t count = 777;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.context_limit = PICTURE_TOKENS;
   small = open_demo_with(&options);
@@ -396,7 +396,7 @@ static void fresh(void (*test)(void)) {
 
 int main(void) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   engine = open_demo_uncached();
   session = create_session(engine);
   CHECK_OK(minimax_prompt_create(engine, &prompt));

@@ -47,8 +47,8 @@ static void null_pointers(void) {
   minimax_image_cache_stats stats;
   int64_t width = -7;
   uint8_t id[ID_SIZE];
-  minimax_tile_plan_init(&plan);
-  minimax_image_cache_stats_init(&stats);
+  minimax_tile_plan_init(&plan, sizeof plan);
+  minimax_image_cache_stats_init(&stats, sizeof stats);
   CHECK_FAILS(minimax_image_from_file(NULL, &none), invalid);
   CHECK_SAYS("path");
   CHECK_FAILS(minimax_image_from_file(DEMO_PICTURES "001_scene.png", NULL), invalid);
@@ -180,7 +180,7 @@ static void plans_count_tokens(void) {
                                      {300, 100, 264}, {112, 112, 136}, {104, 78, 118}};
   for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
     minimax_tile_plan plan;
-    minimax_tile_plan_init(&plan);
+    minimax_tile_plan_init(&plan, sizeof plan);
     CHECK_OK(minimax_image_plan(engine, known[i][0], known[i][1], &plan));
     CHECK_EQ(plan.token_count, known[i][2]);
     CHECK_EQ(plan.token_count, 8 * 8 + (plan.kept_columns + 1) * plan.kept_rows);
@@ -197,9 +197,9 @@ static void plans_are_refused(void) {
                                      {1 << 21, 100}, {100, INT64_MAX}, {INT64_MIN, INT64_MIN},
                                      {10000, 10},    {10, 10000},      {1 << 20, 1}};
   minimax_tile_plan plan;
-  minimax_tile_plan_init(&plan);
+  minimax_tile_plan_init(&plan, sizeof plan);
   CHECK_OK(minimax_image_plan(engine, 1 << 20, 1 << 20, &plan));
-  minimax_tile_plan_init(&plan);
+  minimax_tile_plan_init(&plan, sizeof plan);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
     CHECK_FAILS(minimax_image_plan(engine, sizes[i][0], sizes[i][1], &plan),
                 MINIMAX_INVALID_ARGUMENT);
@@ -213,7 +213,7 @@ static void plans_are_refused(void) {
 
 static void models_say_whether_they_see(void) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   CHECK_OK(minimax_engine_get_info(engine, &info));
   CHECK(info.has_vision == 1 && info.image_token >= 0);
   CHECK_OK(minimax_engine_get_info(text_only, &info));
@@ -223,7 +223,7 @@ static void models_say_whether_they_see(void) {
 static void models_of_text_take_no_pictures(void) {
   minimax_image* image = create_picture(0);
   minimax_tile_plan plan;
-  minimax_tile_plan_init(&plan);
+  minimax_tile_plan_init(&plan, sizeof plan);
   CHECK_FAILS(minimax_image_plan(text_only, 112, 112, &plan), MINIMAX_UNSUPPORTED);
   CHECK_SAYS("takes no pictures");
   CHECK_EQ(plan.token_count, 0);
@@ -252,7 +252,7 @@ static void progress_counts_tiles(void) {
   minimax_image* image = NULL;
   minimax_tile_plan plan;
   watcher w = {0, 0, 0, 1000}, again = w;
-  minimax_tile_plan_init(&plan);
+  minimax_tile_plan_init(&plan, sizeof plan);
   CHECK_OK(minimax_engine_clear_image_cache(engine));
   CHECK_OK(minimax_image_from_file(DEMO_PICTURES "001_scene.png", &image));
   CHECK_OK(minimax_image_plan(engine, 224, 224, &plan));
@@ -310,7 +310,7 @@ static void clearing_keeps_the_counts(void) {
 
 static minimax_engine* open_with_cache(int64_t bytes) {
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.image_cache_bytes_limit = bytes;
   return open_demo_with(&options);
 }

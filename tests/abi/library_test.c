@@ -54,7 +54,7 @@ static void features_are_yes_or_no(void) {
 static void the_cpu_is_device_0(void) {
   size_t count = 0;
   minimax_device_info info;
-  minimax_device_info_init(&info);
+  minimax_device_info_init(&info, sizeof info);
   CHECK_OK(minimax_device_count(&count));
   CHECK(count >= 1);
   CHECK_OK(minimax_get_device_info(0, &info));
@@ -68,7 +68,7 @@ static void devices_that_are_not_there(void) {
   size_t count = 0;
   minimax_device_info info, before;
   CHECK_OK(minimax_device_count(&count));
-  minimax_device_info_init(&info);
+  minimax_device_info_init(&info, sizeof info);
   info.name = "as before";
   before = info;
   CHECK_FAILS(minimax_get_device_info(count, &info), MINIMAX_NOT_FOUND);

@@ -53,7 +53,7 @@ static void the_engine_outlives_its_handle(void) {
   int32_t token, stopped;
   family f = create_family();
   minimax_engine_free(f.engine);
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   CHECK_OK(minimax_session_feed_prompt(f.session, f.prompt, NULL));
   CHECK_OK(minimax_sampler_sample(f.sampler, f.session, &token));
   CHECK_OK(minimax_text_stream_push(f.stream, token, &text, &size, &stopped));
@@ -94,9 +94,9 @@ static void memory_is_given_back(void) {
   minimax_engine* engine = open_demo();
   minimax_engine_memory before, during, after;
   minimax_session* session;
-  minimax_engine_memory_init(&before);
-  minimax_engine_memory_init(&during);
-  minimax_engine_memory_init(&after);
+  minimax_engine_memory_init(&before, sizeof before);
+  minimax_engine_memory_init(&during, sizeof during);
+  minimax_engine_memory_init(&after, sizeof after);
   CHECK_OK(minimax_engine_get_memory(engine, &before));
   CHECK_EQ(before.session_count, 0);
   session = create_session(engine);

@@ -6,14 +6,14 @@ enum { COUNT = 90 };
 
 static minimax_prefix_cache_stats stats_of(const minimax_engine* engine) {
   minimax_prefix_cache_stats stats;
-  minimax_prefix_cache_stats_init(&stats);
+  minimax_prefix_cache_stats_init(&stats, sizeof stats);
   CHECK_OK(minimax_engine_get_prefix_cache_stats(engine, &stats));
   return stats;
 }
 
 static minimax_feed_report set_prompt(minimax_session* session, const minimax_prompt* prompt) {
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_set_prompt(session, prompt, &report));
   return report;
 }
@@ -26,7 +26,7 @@ static int64_t position_of(const minimax_session* session) {
 
 static void answer(minimax_session* session) {
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 8;
   CHECK_OK(minimax_session_generate(session, NULL, &options, NULL));
 }
@@ -52,7 +52,7 @@ static void a_dialogue(minimax_engine* engine) {
   CHECK_EQ(report.prefill_ns, 0);
   CHECK_UNCHANGED(other, &before);
   CHECK_OK(minimax_session_reset(other));
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_feed_prompt(other, prompt, &report)); /* likewise */
   CHECK_EQ(report.tokens_reused, count);
   CHECK_UNCHANGED(other, &before);
@@ -76,7 +76,7 @@ static void tokens_of_the_caller(minimax_engine* engine) {
   minimax_feed_report report;
   minimax_session* session = create_session(engine);
   fill_tokens(tokens, COUNT);
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_set_tokens(session, tokens, COUNT, NULL));
   tokens[COUNT - 1] += 1;
   CHECK_OK(minimax_session_set_tokens(session, tokens, COUNT, &report));
@@ -99,8 +99,8 @@ static void pins(minimax_engine* engine) {
   minimax_prompt* prompt = create_question(engine);
   minimax_feed_report report;
   minimax_session_options options;
-  minimax_session_options_init(&options);
-  minimax_feed_report_init(&report);
+  minimax_session_options_init(&options, sizeof options);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_engine_clear_prefix_cache(engine));
   CHECK_EQ(stats_of(engine).snapshot_count, 0);
   CHECK_EQ(stats_of(engine).bytes, 0);
@@ -130,7 +130,7 @@ static void pins(minimax_engine* engine) {
 static void policies(minimax_engine* engine) {
   minimax_session_options options;
   minimax_session* session = NULL;
-  minimax_session_options_init(&options);
+  minimax_session_options_init(&options, sizeof options);
   options.cache_policy = 3;
   CHECK_FAILS(minimax_session_create(engine, &options, &session), MINIMAX_INVALID_ARGUMENT);
   options.cache_policy = MINIMAX_CACHE_OFF;
@@ -149,7 +149,7 @@ static void policies(minimax_engine* engine) {
 
 static void other_engines(minimax_engine* engine) {
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -2;
   minimax_engine* without = NULL;
   CHECK_FAILS(minimax_engine_open(DEMO_MODEL, &options, &without), MINIMAX_INVALID_ARGUMENT);
@@ -173,7 +173,7 @@ static void other_engines(minimax_engine* engine) {
 
 static void memory_is_reported(minimax_engine* engine) {
   minimax_engine_memory memory;
-  minimax_engine_memory_init(&memory);
+  minimax_engine_memory_init(&memory, sizeof memory);
   CHECK_OK(minimax_engine_get_memory(engine, &memory));
   const minimax_prefix_cache_stats stats = stats_of(engine);
   CHECK(stats.bytes > 0 && stats.bytes <= stats.limit_bytes);

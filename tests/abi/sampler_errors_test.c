@@ -13,7 +13,7 @@ static void check_refused(int line) {
              minimax_sampler_create(engine, &options, &sampler), MINIMAX_INVALID_ARGUMENT,
              MINIMAX_INVALID_ARGUMENT);
   CHECK(sampler == UNTOUCHED);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
 }
 
 static void check_taken(int line) {
@@ -21,7 +21,7 @@ static void check_taken(int line) {
   check_call(__FILE__, line, "minimax_sampler_create",
              minimax_sampler_create(engine, &options, &sampler), MINIMAX_OK, MINIMAX_OK);
   minimax_sampler_free(sampler);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
 }
 
 #define REFUSES(field, value) (options.field = (value), check_refused(__LINE__))
@@ -116,7 +116,7 @@ static void everything_forbidden(const minimax_session* session) {
   CHECK_FAILS(minimax_sampler_sample(sampler, session, &token), MINIMAX_INVALID_ARGUMENT);
   CHECK_EQ(token, 777);
   minimax_sampler_free(sampler);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
 }
 
 static void logprobs_say_how_many(const minimax_session* session) {
@@ -137,7 +137,7 @@ static void logprobs_say_how_many(const minimax_session* session) {
   CHECK_EQ(entries[1].token, token); /* greedy */
   CHECK(entries[1].logprob >= entries[2].logprob && entries[2].logprob >= entries[3].logprob);
   minimax_sampler_free(sampler);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
 }
 
 int main(void) {
@@ -148,7 +148,7 @@ int main(void) {
   engine = open_demo();
   session = create_session(engine);
   sampler = create_greedy_sampler(engine);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   CHECK_OK(minimax_session_feed(session, tokens, 3));
   take_mark(session, &mark);
   ranges_are_kept();

@@ -12,7 +12,7 @@ static int32_t tokens[LONG];
 static void create_refuses(void) {
   minimax_session* none = UNTOUCHED;
   minimax_session_options options;
-  minimax_session_options_init(&options);
+  minimax_session_options_init(&options, sizeof options);
   CHECK_FAILS(minimax_session_create(NULL, NULL, &none), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_session_create(engine, NULL, NULL), MINIMAX_INVALID_ARGUMENT);
   options.rewind_tokens = -2;
@@ -82,7 +82,7 @@ static void logits_need_their_room(void) {
 static void prompts_are_refused(void) {
   minimax_prompt* prompt = NULL;
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_prompt_create(engine, &prompt));
   CHECK_FAILS(minimax_session_feed_prompt(session, prompt, &report), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_session_feed_prompt(session, NULL, &report), MINIMAX_INVALID_ARGUMENT);
@@ -100,7 +100,7 @@ static void questions_refuse(void) {
   const float* logits = UNTOUCHED;
   size_t count = 777;
   minimax_session_stats stats;
-  minimax_session_stats_init(&stats);
+  minimax_session_stats_init(&stats, sizeof stats);
   CHECK_FAILS(minimax_session_position(NULL, &position), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_session_position(session, NULL), MINIMAX_INVALID_ARGUMENT);
   CHECK_FAILS(minimax_session_logits(NULL, &logits, &count), MINIMAX_INVALID_ARGUMENT);
@@ -149,7 +149,7 @@ static void a_full_context_takes_no_more(void) {
   minimax_session* full;
   static session_mark full_mark;
   int64_t position = 0;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.context_limit = 8;
   small = open_demo_with(&options);
   full = create_session(small);
@@ -172,7 +172,7 @@ static void a_limit_of_keys_and_values_holds(void) {
   minimax_engine* small;
   minimax_session* starved;
   int64_t position = 777;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.kv_bytes_limit = 1;
   small = open_demo_with(&options);
   starved = create_session(small);

@@ -83,7 +83,7 @@ static minimax_session* begin_talk(minimax_engine* engine, minimax_sampler* samp
       minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, "What is it?", MINIMAX_TEXT_END));
   CHECK_OK(minimax_prompt_begin_reply(prompt));
   CHECK_OK(minimax_session_feed_prompt(session, prompt, NULL));
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 5;
   options.ignore_stop_token = 1;
   CHECK_OK(minimax_session_generate(session, sampler, &options, NULL));
@@ -94,7 +94,7 @@ static minimax_session* begin_talk(minimax_engine* engine, minimax_sampler* samp
 static minimax_sampler* create_warm_sampler(const minimax_engine* engine, uint64_t seed) {
   minimax_sampler* sampler = NULL;
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.temperature = 1.5f;
   options.frequency_penalty = 0.5f;
   options.seed = seed;
@@ -114,12 +114,12 @@ static void a_file_brings_session_and_sampler_back(minimax_engine* engine) {
   struct stat on_disk;
   int64_t position = 0;
 
-  minimax_session_save_options_init(&save);
+  minimax_session_save_options_init(&save, sizeof save);
   save.sampler = sampler;
   CHECK_OK(minimax_session_save(session, PATH, &save));
   CHECK_OK(minimax_session_save(session, PATH, &save)); /* over itself */
 
-  minimax_session_file_info_init(&info);
+  minimax_session_file_info_init(&info, sizeof info);
   CHECK_OK(minimax_get_session_file_info(PATH, &info));
   CHECK_OK(minimax_session_position(session, &position));
   CHECK(stat(PATH, &on_disk) == 0);
@@ -133,14 +133,14 @@ static void a_file_brings_session_and_sampler_back(minimax_engine* engine) {
   CHECK_TEXT(info.library_version, minimax_version_string());
   CHECK(strstr(info.model_name, "MiniMax") == info.model_name);
 
-  minimax_session_load_options_init(&load);
+  minimax_session_load_options_init(&load, sizeof load);
   load.sampler = other;
   CHECK_OK(minimax_session_load(engine, PATH, &load, &again));
   CHECK_OK(minimax_session_load(engine, PATH, NULL, &without));
   expect_same_logits(session, again);
   expect_same_logits(session, without);
-  minimax_image_span_init(&span);
-  minimax_image_span_init(&span_again);
+  minimax_image_span_init(&span, sizeof span);
+  minimax_image_span_init(&span_again, sizeof span_again);
   CHECK_OK(minimax_session_get_image_span(session, 0, &span));
   CHECK_OK(minimax_session_get_image_span(again, 0, &span_again));
   CHECK(memcmp(&span, &span_again, sizeof span) == 0);
@@ -204,9 +204,9 @@ static void what_cannot_be_is_refused(minimax_engine* engine) {
   minimax_session_load_options load;
   minimax_session_file_info info, before;
   memory_file file = empty_file();
-  minimax_session_save_options_init(&save);
-  minimax_session_load_options_init(&load);
-  minimax_session_file_info_init(&info);
+  minimax_session_save_options_init(&save, sizeof save);
+  minimax_session_load_options_init(&load, sizeof load);
+  minimax_session_file_info_init(&info, sizeof info);
   info.position = 77;
   before = info;
 

@@ -12,8 +12,8 @@ static minimax_session* session;
 static void the_plan_comes_before_the_engine(void) {
   minimax_memory_plan plan;
   minimax_engine_info info;
-  minimax_memory_plan_init(&plan);
-  minimax_engine_info_init(&info);
+  minimax_memory_plan_init(&plan, sizeof plan);
+  minimax_engine_info_init(&info, sizeof info);
   CHECK_OK(minimax_plan(DEMO_MODEL, NULL, &plan));
   CHECK_OK(minimax_engine_get_info(engine, &info));
   CHECK_EQ(plan.parameter_count, info.parameter_count);
@@ -25,7 +25,7 @@ static void the_plan_comes_before_the_engine(void) {
 
 static void the_engine_says_what_it_is(void) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   CHECK_OK(minimax_engine_get_info(engine, &info));
   CHECK_TEXT(info.model_name, "MiniMax-VL-01");
   CHECK_TEXT(info.device, "cpu");
@@ -64,7 +64,7 @@ static void text_comes_back_as_it_was(void) {
 static void markers_are_markers_only_when_asked(void) {
   int32_t tokens[ROOM];
   minimax_token_info info;
-  minimax_token_info_init(&info);
+  minimax_token_info_init(&info, sizeof info);
   CHECK_EQ(tokenize("<image>", 7, MINIMAX_TOKENIZE_DEFAULT, tokens), 1);
   CHECK_EQ(tokens[0], 8190);
   CHECK_OK(minimax_engine_token_info(engine, tokens[0], &info));
@@ -76,8 +76,8 @@ static void markers_are_markers_only_when_asked(void) {
 static void the_stop_token_is_a_token_that_stops(void) {
   minimax_engine_info info;
   minimax_token_info token;
-  minimax_engine_info_init(&info);
-  minimax_token_info_init(&token);
+  minimax_engine_info_init(&info, sizeof info);
+  minimax_token_info_init(&token, sizeof token);
   CHECK_OK(minimax_engine_get_info(engine, &info));
   CHECK_OK(minimax_engine_token_info(engine, info.stop_token, &token));
   CHECK_EQ(token.is_stop, 1);
@@ -93,8 +93,8 @@ static int32_t collect(void* user, const char* text, size_t size) {
 static minimax_generate_result answer(char* out_text) {
   minimax_generate_options options;
   minimax_generate_result result;
-  minimax_generate_options_init(&options);
-  minimax_generate_result_init(&result);
+  minimax_generate_options_init(&options, sizeof options);
+  minimax_generate_result_init(&result, sizeof result);
   options.max_tokens = 100;
   options.on_text = collect;
   options.user = out_text;
@@ -108,7 +108,7 @@ static void a_question_gets_its_answer(minimax_prompt* prompt) {
   size_t count = 0;
   int64_t position = 0;
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_EQ(minimax_prompt_tokens(prompt, NULL, 0, &count), MINIMAX_BUFFER_TOO_SMALL);
   CHECK_OK(minimax_session_feed_prompt(session, prompt, &report));
   CHECK_EQ(report.token_count, count);
@@ -220,7 +220,7 @@ static void draw_ten(uint64_t seed, int32_t* out_tokens) {
   minimax_sampler* sampler = NULL;
   minimax_sampler_options options;
   minimax_prompt* prompt = create_question(engine);
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.temperature = 1.5f;
   options.seed = seed;
   CHECK_OK(minimax_sampler_create(engine, &options, &sampler));
@@ -266,8 +266,8 @@ static void pieces_of_text_are_whole_characters(void) {
 static void the_session_keeps_count(void) {
   static const int32_t tokens[] = {1000, 1001, 1002};
   minimax_session_stats before, after;
-  minimax_session_stats_init(&before);
-  minimax_session_stats_init(&after);
+  minimax_session_stats_init(&before, sizeof before);
+  minimax_session_stats_init(&after, sizeof after);
   CHECK_OK(minimax_session_reset(session));
   CHECK_OK(minimax_session_get_stats(session, &before));
   CHECK_OK(minimax_session_feed(session, tokens, 3));

@@ -11,7 +11,7 @@ static void a_prompt_of_another_engine(void) {
   minimax_session* session = create_session(other);
   minimax_prompt* prompt = create_question(engine);
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   CHECK_OK(minimax_session_feed(session, &token, 1));
   take_mark(session, &mark);
   CHECK_FAILS(minimax_session_feed_prompt(session, prompt, &report), MINIMAX_WRONG_MODEL);
@@ -70,7 +70,7 @@ static void a_sampler_of_another_engine(void) {
   minimax_session* session = create_session(other);
   minimax_sampler* sampler = create_greedy_sampler(engine);
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 1;
   CHECK_OK(minimax_session_feed(session, &token, 1));
   take_mark(session, &mark);
@@ -91,8 +91,8 @@ static void without_a_tokenizer_there_is_no_text(void) {
   int32_t tokens[4];
   char text[64];
   size_t count = 777;
-  minimax_engine_info_init(&info);
-  minimax_token_info_init(&token_info);
+  minimax_engine_info_init(&info, sizeof info);
+  minimax_token_info_init(&token_info, sizeof token_info);
   CHECK_OK(minimax_engine_get_info(other, &info));
   CHECK_EQ(info.has_tokenizer, 0);
   CHECK_EQ(info.stop_token, -1);
@@ -122,8 +122,8 @@ static void without_a_tokenizer_tokens_still_flow(void) {
   minimax_session* session = create_session(other);
   minimax_generate_options options;
   minimax_generate_result result;
-  minimax_generate_options_init(&options);
-  minimax_generate_result_init(&result);
+  minimax_generate_options_init(&options, sizeof options);
+  minimax_generate_result_init(&result, sizeof result);
   CHECK_OK(minimax_session_feed(session, tokens, 3));
   take_mark(session, &mark);
   options.max_tokens = 4;

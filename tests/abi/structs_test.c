@@ -15,7 +15,7 @@ typedef struct struct_case {
   const char* name;
   size_t size;
   size_t cut; /* where its last field begins: a smaller version of it */
-  void (*init)(void* at);
+  size_t (*init)(void* at, size_t struct_size);
   minimax_status (*use)(void* at);
 } struct_case;
 
@@ -26,7 +26,7 @@ static minimax_status ready_to_answer(void) {
 
 static minimax_status plan_with(void* options) {
   minimax_memory_plan plan;
-  minimax_memory_plan_init(&plan);
+  minimax_memory_plan_init(&plan, sizeof plan);
   return minimax_plan(DEMO_MODEL, options, &plan);
 }
 
@@ -158,9 +158,9 @@ static minimax_status fill_session_file_info(void* out) {
   return minimax_get_session_file_info("structs_test.session", out);
 }
 
-#define INIT(type)                    \
-  static void init_##type(void* at) { \
-    minimax_##type##_init(at);        \
+#define INIT(type)                                          \
+  static size_t init_##type(void* at, size_t struct_size) { \
+    return minimax_##type##_init(at, struct_size);          \
   }
 INIT(engine_options)
 INIT(session_options)
@@ -221,33 +221,42 @@ static const struct_case outputs[] = {
     CASE(prefix_cache_stats, evicted_count, fill_prefix_cache_stats),
 };
 
-/* The struct as a caller of another version has it: struct_size says so, FILL lies behind it. */
+/* The struct as a caller of another version has it, FILL lies behind it. */
 static void prepare(const struct_case* c, unsigned char* at, size_t struct_size) {
   memset(at, FILL, ROOM);
-  c->init(at);
-  if (struct_size > c->size) memset(at + c->size, 0, struct_size - c->size);
-  if (struct_size < c->size) memset(at + struct_size, FILL, c->size - struct_size);
-  memcpy(at, &struct_size, sizeof struct_size);
+  c->init(at, struct_size);
 }
 
 static void check_fill(const struct_case* c, const unsigned char* at, size_t begin) {
   for (size_t i = begin; i < ROOM; ++i) {
     if (at[i] == FILL) continue;
-    fprintf(stderr, "%s: byte %zu behind struct_size %zu was written\n", c->name, i, begin);
+    fprintf(stderr, "%s: byte %zu was written, struct_size is %zu\n", c->name, i, begin);
     exit(1);
   }
 }
 
-static void init_sets_the_size_and_defaults(const struct_case* c) {
+static void init_sets_the_size_and_defaults(const struct_case* c, size_t struct_size) {
   unsigned char at[ROOM];
-  size_t struct_size = 0;
+  size_t written = 0;
   memset(at, FILL, sizeof at);
-  c->init(at);
-  memcpy(&struct_size, at, sizeof struct_size);
-  CHECK_EQ(struct_size, c->size);
-  for (size_t i = sizeof struct_size; i < c->size; ++i) CHECK_EQ(at[i], 0);
-  check_fill(c, at, c->size);
-  c->init(NULL); /* nothing to set, nothing to break */
+  CHECK_EQ(c->init(at, struct_size), c->size);
+  memcpy(&written, at, sizeof written);
+  CHECK_EQ(written, struct_size);
+  for (size_t i = sizeof written; i < struct_size; ++i) CHECK_EQ(at[i], 0);
+  check_fill(c, at, struct_size);
+}
+
+/* No struct has these sizes; NULL asks for the library's. */
+static void init_writes_nothing(const struct_case* c) {
+  static const size_t sizes[] = {0, sizeof(size_t) - 1, 65537, (size_t)-1};
+  unsigned char at[ROOM];
+  memset(at, FILL, sizeof at);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+    CHECK_EQ(c->init(at, sizes[i]), c->size);
+    check_fill(c, at, 0);
+    CHECK_EQ(c->init(NULL, sizes[i]), c->size);
+  }
+  CHECK_EQ(c->init(NULL, c->size), c->size);
 }
 
 static void is_taken(const struct_case* c, size_t struct_size) {
@@ -271,7 +280,11 @@ static void is_refused(const struct_case* c, unsigned char* at) {
 
 static void sizes_are_honoured(const struct_case* c) {
   unsigned char at[ROOM];
-  init_sets_the_size_and_defaults(c);
+  init_sets_the_size_and_defaults(c, c->size);
+  init_sets_the_size_and_defaults(c, c->cut);
+  init_sets_the_size_and_defaults(c, sizeof(size_t));
+  init_sets_the_size_and_defaults(c, c->size + TAIL);
+  init_writes_nothing(c);
   is_taken(c, c->size);
   is_taken(c, c->cut);
   is_taken(c, sizeof(size_t));
@@ -290,7 +303,7 @@ static void sizes_are_honoured(const struct_case* c) {
 /* The fields that a smaller struct has are filled. */
 static void smaller_structs_are_filled(void) {
   minimax_engine_info info;
-  minimax_engine_info_init(&info);
+  minimax_engine_info_init(&info, sizeof info);
   info.struct_size = offsetof(minimax_engine_info, layer_count);
   info.layer_count = -5;
   CHECK_OK(minimax_engine_get_info(engine, &info));
@@ -301,7 +314,7 @@ static void smaller_structs_are_filled(void) {
 /* The fields that a smaller struct has are read. */
 static void smaller_structs_are_read(void) {
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   options.temperature = -1;
   options.struct_size = offsetof(minimax_sampler_options, top_p);
   CHECK_FAILS(create_sampler_with(&options), MINIMAX_INVALID_ARGUMENT);

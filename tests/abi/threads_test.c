@@ -115,8 +115,8 @@ static void an_answer_is_cancelled_with_what_there_is(minimax_session* session,
   canceller c;
   minimax_generate_options options;
   minimax_generate_result result;
-  minimax_generate_options_init(&options);
-  minimax_generate_result_init(&result);
+  minimax_generate_options_init(&options, sizeof options);
+  minimax_generate_result_init(&result, sizeof result);
   options.ignore_stop_token = 1;
   CHECK_OK(minimax_session_reset(session));
   CHECK_OK(minimax_session_feed(session, tokens, CHUNK));
@@ -167,7 +167,7 @@ static void a_cancelled_picture_goes_on(minimax_session* session, const minimax_
   canceller c;
   size_t count = 0;
   minimax_image_span span;
-  minimax_image_span_init(&span);
+  minimax_image_span_init(&span, sizeof span);
   CHECK_OK(minimax_session_reset(session));
   CHECK_OK(minimax_session_feed_prompt(session, prompt, NULL));
   take_mark(session, &expected);
@@ -202,7 +202,7 @@ static void cancelling_works(void) {
   minimax_engine* careful;
   minimax_session* session;
   minimax_prompt* prompt;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.prefix_cache_bytes_limit = -1; /* each prompt is computed */
   options.chunk_tokens = CHUNK;
   careful = open_demo_with(&options);

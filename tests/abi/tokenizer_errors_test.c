@@ -82,7 +82,7 @@ static void detokenize_says_how_much(void) {
 
 static void token_info_refuses(void) {
   minimax_token_info info, before;
-  minimax_token_info_init(&info);
+  minimax_token_info_init(&info, sizeof info);
   info.kind = 55;
   before = info;
   CHECK_FAILS(minimax_engine_token_info(NULL, 1, &info), MINIMAX_INVALID_ARGUMENT);

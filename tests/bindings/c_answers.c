@@ -44,7 +44,7 @@ static int32_t write_text(void* user, const char* text, size_t size) {
 static void answer(minimax_session* session, const char* name, const char* ending) {
   FILE* file = create(name, ending);
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = MOST_TOKENS;
   options.on_text = write_text;
   options.user = file;
@@ -59,7 +59,7 @@ static minimax_session* ask(minimax_engine* engine, const minimax_image* image,
   minimax_prompt* prompt;
   FILE* file = create(name, "logits");
   minimax_session_options options;
-  minimax_session_options_init(&options);
+  minimax_session_options_init(&options, sizeof options);
   options.cache_policy = MINIMAX_CACHE_OFF; /* the same bits, whatever was asked before */
   check(minimax_session_create(engine, &options, &session));
   check(minimax_prompt_create(engine, &prompt));

@@ -31,8 +31,8 @@ int main(int argc, char** argv) {
                                    MINIMAX_TEXT_END));
   check(minimax_prompt_begin_reply(prompt));
   check(minimax_session_feed_prompt(session, prompt, NULL));
-  minimax_generate_options_init(&options);
-  minimax_generate_result_init(&result);
+  minimax_generate_options_init(&options, sizeof options);
+  minimax_generate_result_init(&result, sizeof result);
   options.max_tokens = atoll(argv[2]);
   options.ignore_stop_token = 1;
   options.on_text = write_text;

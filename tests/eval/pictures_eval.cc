@@ -43,7 +43,7 @@ class Asker {
  public:
   Asker(const Options& options) {
     minimax_engine_options engine_options;
-    minimax_engine_options_init(&engine_options);
+    minimax_engine_options_init(&engine_options, sizeof engine_options);
     const char* devices[] = {options.device.c_str()};
     engine_options.devices = devices;
     engine_options.device_count = 1;
@@ -73,7 +73,7 @@ class Asker {
     check(minimax_session_feed_prompt(session_, prompt_, nullptr));
     std::string answer;
     minimax_generate_options options;
-    minimax_generate_options_init(&options);
+    minimax_generate_options_init(&options, sizeof options);
     options.max_tokens = 64;
     options.on_text = gather;
     options.user = &answer;
@@ -86,7 +86,7 @@ class Asker {
     int64_t width = 0, height = 0;
     check(minimax_image_size(image, &width, &height));
     minimax_tile_plan plan;
-    minimax_tile_plan_init(&plan);
+    minimax_tile_plan_init(&plan, sizeof plan);
     check(minimax_image_plan(engine_, width, height, &plan));
     if (plan.token_count != expected) {
       throw std::runtime_error("planned " + std::to_string(plan.token_count) + " rows, expected " +

@@ -102,7 +102,7 @@ minimax_engine* untouched_engine() {
 void open_model(Attempt& attempt, const std::string& path, minimax_engine** out_engine) {
   *out_engine = untouched_engine();
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.thread_count = 1;
   attempt.must(
       "minimax_engine_open",
@@ -127,7 +127,7 @@ class Opened {
   uint64_t kv_bytes() const {
     EXPECT_EQ(minimax_engine_clear_prefix_cache(engine_), MINIMAX_OK);
     minimax_engine_memory memory;
-    minimax_engine_memory_init(&memory);
+    minimax_engine_memory_init(&memory, sizeof memory);
     EXPECT_EQ(minimax_engine_get_memory(engine_, &memory), MINIMAX_OK);
     return memory.kv_bytes;
   }
@@ -222,7 +222,7 @@ TEST(Allocation, MayFailAnywhereInAPlan) {
   run_out_of_memory(
       [&](Attempt& attempt) {
         minimax_memory_plan plan;
-        minimax_memory_plan_init(&plan);
+        minimax_memory_plan_init(&plan, sizeof plan);
         attempt.must(
             "minimax_plan", [&] { return minimax_plan(path.c_str(), nullptr, &plan); },
             [&] { return plan.weight_bytes == 0; });
@@ -324,7 +324,7 @@ TEST(Allocation, MayFailAnywhereInASaveAndALoad) {
   ASSERT_EQ(minimax_sampler_create(opened.engine(), nullptr, &sampler), MINIMAX_OK);
   ASSERT_EQ(minimax_sampler_accept(sampler, 5), MINIMAX_OK);
   minimax_session_save_options save;
-  minimax_session_save_options_init(&save);
+  minimax_session_save_options_init(&save, sizeof save);
   save.sampler = sampler;
   ASSERT_EQ(minimax_session_save(session, path.c_str(), &save), MINIMAX_OK);
   const std::string whole = read_file(path);
@@ -335,13 +335,13 @@ TEST(Allocation, MayFailAnywhereInASaveAndALoad) {
             [&] { return minimax_session_save(session, path.c_str(), &save); },
             [&] { return read_file(path) == whole; });
         minimax_session_file_info info;
-        minimax_session_file_info_init(&info);
+        minimax_session_file_info_init(&info, sizeof info);
         attempt.must("minimax_get_session_file_info",
                      [&] { return minimax_get_session_file_info(path.c_str(), &info); });
         Answers answers;
         minimax_session* loaded = nullptr;
         minimax_session_load_options load;
-        minimax_session_load_options_init(&load);
+        minimax_session_load_options_init(&load, sizeof load);
         load.sampler = sampler;
         const uint64_t kv_bytes = opened.kv_bytes();
         attempt.must(
@@ -451,11 +451,11 @@ struct Part {
 
   void submit(Attempt& attempt, minimax_batch* batch) {
     minimax_generate_options generate;
-    minimax_generate_options_init(&generate);
+    minimax_generate_options_init(&generate, sizeof generate);
     generate.max_tokens = wanted;
     generate.ignore_stop_token = 1;
     minimax_batch_request request;
-    minimax_batch_request_init(&request);
+    minimax_batch_request_init(&request, sizeof request);
     request.tokens = prompt.empty() ? nullptr : prompt.data();
     request.token_count = prompt.size();
     request.generate = &generate;
@@ -496,7 +496,7 @@ TEST(Allocation, MayFailAnywhereInABatch) {
       part.submit(attempt, batch);
     }
     minimax_batch_event event;
-    minimax_batch_event_init(&event);
+    minimax_batch_event_init(&event, sizeof event);
     for (int step = 0; step < 50 && !(parts[0].is_done && parts[1].is_done); ++step) {
       attempt.must("minimax_batch_step", [&] { return minimax_batch_step(batch, 0); });
       do {
@@ -557,7 +557,7 @@ TEST(Allocation, MayFailAnywhereInASampler) {
     Answers answers;
     const minimax_logit_bias bias = {7, 1.5f};
     minimax_sampler_options options;
-    minimax_sampler_options_init(&options);
+    minimax_sampler_options_init(&options, sizeof options);
     options.temperature = 1;
     options.top_p = 0.9f;
     options.repetition_penalty = 1.1f;
@@ -603,7 +603,7 @@ TEST(Allocation, MayFailAnywhereInAnAnswer) {
     feed(attempt, session, some_tokens(prompt_tokens));
     const char* const stops[] = {"a string that never comes"};
     minimax_generate_options options;
-    minimax_generate_options_init(&options);
+    minimax_generate_options_init(&options, sizeof options);
     options.ignore_stop_token = 1;
     options.stop_strings = stops;
     options.stop_string_count = 1;
@@ -629,7 +629,7 @@ minimax_image* picture_of(uint8_t shade) {
 
 minimax_image_cache_stats cache_of(const minimax_engine* engine) {
   minimax_image_cache_stats stats;
-  minimax_image_cache_stats_init(&stats);
+  minimax_image_cache_stats_init(&stats, sizeof stats);
   EXPECT_EQ(minimax_engine_get_image_cache_stats(engine, &stats), MINIMAX_OK);
   return stats;
 }
@@ -639,7 +639,7 @@ class Seeing {
  public:
   explicit Seeing(const char* path) {
     minimax_engine_options options;
-    minimax_engine_options_init(&options);
+    minimax_engine_options_init(&options, sizeof options);
     options.thread_count = 1;
     EXPECT_EQ(minimax_engine_open(path, &options, &engine_), MINIMAX_OK) << minimax_last_error();
   }
@@ -699,7 +699,7 @@ TEST(Allocation, MayFailAnywhereInTheFirstPicture) {
       [&](Attempt& attempt) {
         const Seeing seeing(MINIMAX_SOURCE_DIR "/tests/golden/vl01_8l");
         minimax_tile_plan plan;
-        minimax_tile_plan_init(&plan);
+        minimax_tile_plan_init(&plan, sizeof plan);
         attempt.must(
             "minimax_image_plan",
             [&] { return minimax_image_plan(seeing.engine(), 20, 30, &plan); },

@@ -52,7 +52,7 @@ TEST_P(DamagedFolder, IsPlannedOrRefusedInWords) {
   const ScratchFolder scratch;
   const std::string path = GetParam().make(scratch.path());
   minimax_memory_plan plan, before;
-  minimax_memory_plan_init(&plan);
+  minimax_memory_plan_init(&plan, sizeof plan);
   plan.weight_bytes = 12345;
   before = plan;
   const minimax_status status =

@@ -34,7 +34,7 @@ class Guest {
  public:
   explicit Guest(minimax_engine* host, int32_t rewind_tokens = 0) {
     minimax_session_options options;
-    minimax_session_options_init(&options);
+    minimax_session_options_init(&options, sizeof options);
     options.rewind_tokens = rewind_tokens;
     expect_ok(minimax_session_create(host, &options, &session));
     expect_ok(minimax_sampler_create(host, nullptr, &sampler));
@@ -97,7 +97,7 @@ CallCase with_rewind_tokens(std::string name, int32_t rewind_tokens) {
   return {std::move(name),
           [=] {
             minimax_session_options options;
-            minimax_session_options_init(&options);
+            minimax_session_options_init(&options, sizeof options);
             options.rewind_tokens = rewind_tokens;
             minimax_session* made = untouched<minimax_session>();
             const minimax_status status = minimax_session_create(engine(), &options, &made);
@@ -156,10 +156,10 @@ std::vector<CallCase> mark_cases() {
 struct Request {
   Request() {
     minimax_batch_options options;
-    minimax_batch_options_init(&options);
+    minimax_batch_options_init(&options, sizeof options);
     expect_ok(minimax_batch_create(engine(), &options, &batch));
-    minimax_batch_request_init(&request);
-    minimax_generate_options_init(&generate);
+    minimax_batch_request_init(&request, sizeof request);
+    minimax_generate_options_init(&generate, sizeof generate);
     generate.max_tokens = 3;
     request.tokens = tokens;
     request.token_count = 2;
@@ -209,7 +209,7 @@ CallCase with_batch_options(std::string name, std::function<void(minimax_batch_o
   return {std::move(name),
           [set] {
             minimax_batch_options options;
-            minimax_batch_options_init(&options);
+            minimax_batch_options_init(&options, sizeof options);
             set(options);
             minimax_batch* made = untouched<minimax_batch>();
             const minimax_status status = minimax_batch_create(engine(), &options, &made);
@@ -456,7 +456,7 @@ std::string saved(const minimax_session* of) {
 minimax_status load_from(Reader reader, minimax_engine* into = engine(),
                          minimax_sampler* sampler = nullptr) {
   minimax_session_load_options options;
-  minimax_session_load_options_init(&options);
+  minimax_session_load_options_init(&options, sizeof options);
   options.sampler = sampler;
   minimax_session* loaded = untouched<minimax_session>();
   const minimax_status status =
@@ -502,7 +502,7 @@ std::vector<CallCase> session_file_cases() {
        [] {
          Guest other(stranger());
          minimax_session_save_options options;
-         minimax_session_save_options_init(&options);
+         minimax_session_save_options_init(&options, sizeof options);
          options.sampler = other.sampler;
          const minimax_write_fn write = [](void*, const void*, size_t) { return 0; };
          return minimax_session_save_to(session(), write, nullptr, &options);
@@ -567,7 +567,7 @@ std::vector<CallCase> session_file_cases() {
       {"FileInfoOfOtherBytes",
        [] {
          minimax_session_file_info info;
-         minimax_session_file_info_init(&info);
+         minimax_session_file_info_init(&info, sizeof info);
          info.position = 777;
          const minimax_status status =
              minimax_get_session_file_info(MINIMAX_SOURCE_DIR "/LICENSE", &info);

@@ -35,7 +35,7 @@ class Engine {
   Engine() {
     TinyModel().write(folder_.path());
     minimax_engine_options options;
-    minimax_engine_options_init(&options);
+    minimax_engine_options_init(&options, sizeof options);
     options.thread_count = 2;
     options.chunk_tokens = chunk_tokens;
     expect_ok(minimax_engine_open(path().c_str(), &options, &engine_));
@@ -93,7 +93,7 @@ Answer answer_of(minimax_engine* engine, int thread) {
   minimax_session* session = nullptr;
   minimax_sampler* sampler = nullptr;
   minimax_sampler_options sampling;
-  minimax_sampler_options_init(&sampling);
+  minimax_sampler_options_init(&sampling, sizeof sampling);
   sampling.temperature = 1;
   sampling.seed = static_cast<uint64_t>(thread);
   expect_ok(minimax_session_create(engine, nullptr, &session));
@@ -102,7 +102,7 @@ Answer answer_of(minimax_engine* engine, int thread) {
   expect_ok(minimax_session_feed(session, tokens.data(), tokens.size()));
   std::string text;
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 20;
   options.ignore_stop_token = 1;
   options.user = &text;
@@ -158,7 +158,7 @@ TEST(Threads, FeedAndAnswerOnOneEngine) {
   });
   expect_ok(minimax_engine_clear_prefix_cache(engine));
   minimax_engine_memory memory;
-  minimax_engine_memory_init(&memory);
+  minimax_engine_memory_init(&memory, sizeof memory);
   expect_ok(minimax_engine_get_memory(engine, &memory));
   EXPECT_EQ(memory.session_count, 0u);
   EXPECT_EQ(memory.kv_bytes, 0u);
@@ -256,7 +256,7 @@ TEST(Threads, KeepTheirOwnSentences) {
     const std::string number = std::to_string(1000 + thread);
     for (int i = 0; i < 200; ++i) {
       minimax_token_info info;
-      minimax_token_info_init(&info);
+      minimax_token_info_init(&info, sizeof info);
       EXPECT_EQ(minimax_engine_token_info(engine, 1000 + thread, &info), MINIMAX_INVALID_ARGUMENT);
       std::this_thread::yield();
       EXPECT_NE(std::string(minimax_last_error()).find(number), std::string::npos);

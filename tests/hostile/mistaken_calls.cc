@@ -114,7 +114,7 @@ CallCase with_engine_option(std::string name, Field minimax_engine_options::*fie
         const ScratchFolder folder;
         TinyModel().write(folder.path());
         minimax_engine_options options;
-        minimax_engine_options_init(&options);
+        minimax_engine_options_init(&options, sizeof options);
         options.*field = value;
         return minimax_engine_open(folder.path().c_str(), &options, &out.engine);
       },
@@ -128,7 +128,7 @@ CallCase with_sampler_option(std::string name, Field minimax_sampler_options::*f
       std::move(name),
       [=](Outputs& out) {
         minimax_sampler_options options;
-        minimax_sampler_options_init(&options);
+        minimax_sampler_options_init(&options, sizeof options);
         options.*field = value;
         return minimax_sampler_create(engine(), &options, &out.sampler);
       },
@@ -141,7 +141,7 @@ CallCase with_bias(std::string name, int32_t token, float bias, Words words) {
       [=](Outputs& out) {
         const minimax_logit_bias entry = {token, bias};
         minimax_sampler_options options;
-        minimax_sampler_options_init(&options);
+        minimax_sampler_options_init(&options, sizeof options);
         options.logit_bias = &entry;
         options.logit_bias_count = 1;
         return minimax_sampler_create(engine(), &options, &out.sampler);
@@ -156,11 +156,11 @@ CallCase with_generate_options(std::string name,
       std::move(name),
       [=](Outputs&) {
         minimax_generate_options options;
-        minimax_generate_options_init(&options);
+        minimax_generate_options_init(&options, sizeof options);
         options.max_tokens = 1;
         change(options);
         minimax_generate_result result, before;
-        minimax_generate_result_init(&result);
+        minimax_generate_result_init(&result, sizeof result);
         before = result;
         const minimax_status status =
             minimax_session_generate(session(), nullptr, &options, &result);
@@ -239,7 +239,7 @@ CallCase with_picture_size(std::string name, int64_t width, int64_t height, Word
       std::move(name),
       [=](Outputs&) {
         minimax_tile_plan plan;
-        minimax_tile_plan_init(&plan);
+        minimax_tile_plan_init(&plan, sizeof plan);
         const minimax_status status =
             minimax_image_plan(Viewer::get().engine(), width, height, &plan);
         EXPECT_EQ(plan.token_count, 0);
@@ -302,7 +302,7 @@ std::vector<CallCase> null_cases() {
       with_outputs("PlanPathNull",
                    [](Outputs&) {
                      minimax_memory_plan plan;
-                     minimax_memory_plan_init(&plan);
+                     minimax_memory_plan_init(&plan, sizeof plan);
                      return minimax_plan(nullptr, nullptr, &plan);
                    },
                    {"path"}),
@@ -317,7 +317,7 @@ std::vector<CallCase> null_cases() {
       with_outputs("EngineInfoEngineNull",
                    [](Outputs&) {
                      minimax_engine_info info;
-                     minimax_engine_info_init(&info);
+                     minimax_engine_info_init(&info, sizeof info);
                      return minimax_engine_get_info(nullptr, &info);
                    },
                    {"engine"}),
@@ -595,7 +595,7 @@ std::vector<CallCase> null_cases() {
       with_outputs("ImagePlanEngineNull",
                    [](Outputs&) {
                      minimax_tile_plan plan;
-                     minimax_tile_plan_init(&plan);
+                     minimax_tile_plan_init(&plan, sizeof plan);
                      return minimax_image_plan(nullptr, 1, 1, &plan);
                    },
                    {"engine"}),
@@ -652,7 +652,7 @@ std::vector<CallCase> null_cases() {
       with_outputs("ImageCacheEngineNull",
                    [](Outputs&) {
                      minimax_image_cache_stats stats;
-                     minimax_image_cache_stats_init(&stats);
+                     minimax_image_cache_stats_init(&stats, sizeof stats);
                      return minimax_engine_get_image_cache_stats(nullptr, &stats);
                    },
                    {"engine"}),
@@ -688,7 +688,7 @@ std::vector<CallCase> null_cases() {
       with_outputs("ImageSpanSessionNull",
                    [](Outputs&) {
                      minimax_image_span span;
-                     minimax_image_span_init(&span);
+                     minimax_image_span_init(&span, sizeof span);
                      return minimax_session_get_image_span(nullptr, 0, &span);
                    },
                    {"session"}),
@@ -815,7 +815,7 @@ std::vector<CallCase> option_cases() {
       with_outputs("DevicePastTheCount",
                    [](Outputs&) {
                      minimax_device_info info;
-                     minimax_device_info_init(&info);
+                     minimax_device_info_init(&info, sizeof info);
                      return minimax_get_device_info(SIZE_MAX, &info);
                    },
                    {"18446744073709551615"}, {MINIMAX_NOT_FOUND}),
@@ -825,7 +825,7 @@ std::vector<CallCase> option_cases() {
                                      std::to_string(std::abs(static_cast<int64_t>(rewind))),
                                  [=](Outputs& out) {
                                    minimax_session_options options;
-                                   minimax_session_options_init(&options);
+                                   minimax_session_options_init(&options, sizeof options);
                                    options.rewind_tokens = rewind;
                                    return minimax_session_create(engine(), &options, &out.session);
                                  },
@@ -837,7 +837,7 @@ std::vector<CallCase> option_cases() {
         std::move(name),
         [=](Outputs& out) {
           minimax_engine_options options;
-          minimax_engine_options_init(&options);
+          minimax_engine_options_init(&options, sizeof options);
           options.devices = devices;
           options.device_count = count;
           const ScratchFolder folder;
@@ -897,7 +897,7 @@ std::vector<CallCase> text_cases() {
         "InfoOfToken" + suffix,
         [=](Outputs&) {
           minimax_token_info info;
-          minimax_token_info_init(&info);
+          minimax_token_info_init(&info, sizeof info);
           info.kind = 77;
           const minimax_status status = minimax_engine_token_info(engine(), token, &info);
           EXPECT_EQ(info.kind, 77);
@@ -1078,7 +1078,7 @@ std::vector<CallCase> session_cases() {
                        forbidden.push_back({i, -std::numeric_limits<float>::infinity()});
                      }
                      minimax_sampler_options options;
-                     minimax_sampler_options_init(&options);
+                     minimax_sampler_options_init(&options, sizeof options);
                      options.logit_bias = forbidden.data();
                      options.logit_bias_count = forbidden.size();
                      minimax_sampler* sampler = nullptr;
@@ -1127,7 +1127,7 @@ std::vector<CallCase> picture_cases() {
       with_model_of_text("PictureForAModelOfText",
                          [](minimax_engine* blind) {
                            minimax_tile_plan plan;
-                           minimax_tile_plan_init(&plan);
+                           minimax_tile_plan_init(&plan, sizeof plan);
                            return minimax_image_plan(blind, 100, 100, &plan);
                          }),
       with_model_of_text("EncodeForAModelOfText",
@@ -1206,7 +1206,7 @@ std::vector<CallCase> picture_cases() {
         with_outputs("ImageSpan" + std::string(index == 1 ? "Past" : "FarPast") + "TheEnd",
                      [=](Outputs&) {
                        minimax_image_span span;
-                       minimax_image_span_init(&span);
+                       minimax_image_span_init(&span, sizeof span);
                        return minimax_session_get_image_span(Viewer::get().session(), index, &span);
                      },
                      {"index", std::to_string(index), "1 pictures"}));

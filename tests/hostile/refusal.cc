@@ -145,7 +145,7 @@ Witness::Witness() {
   }
   logits_ = logits_of(session_);
   minimax_engine_clear_prefix_cache(engine_);
-  minimax_engine_memory_init(&memory_);
+  minimax_engine_memory_init(&memory_, sizeof memory_);
   minimax_engine_get_memory(engine_, &memory_);
 }
 
@@ -163,7 +163,7 @@ void Witness::expect_unchanged() {
   // Calls that were not mistaken may have left snapshots.
   ASSERT_EQ(minimax_engine_clear_prefix_cache(engine_), MINIMAX_OK) << minimax_last_error();
   minimax_engine_memory memory;
-  minimax_engine_memory_init(&memory);
+  minimax_engine_memory_init(&memory, sizeof memory);
   ASSERT_EQ(minimax_engine_get_memory(engine_, &memory), MINIMAX_OK) << minimax_last_error();
   EXPECT_EQ(std::memcmp(&memory, &memory_, sizeof memory), 0) << "memory of the engine";
 }

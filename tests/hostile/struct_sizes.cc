@@ -73,7 +73,7 @@ minimax_status plan_into(minimax_memory_plan* plan) {
 minimax_status generate_into(minimax_generate_result* result) {
   return with_fresh_session([=](minimax_session* fresh) {
     minimax_generate_options options;
-    minimax_generate_options_init(&options);
+    minimax_generate_options_init(&options, sizeof options);
     options.max_tokens = 1;
     return minimax_session_generate(fresh, nullptr, &options, result);
   });

@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
   minimax_session* session;
   minimax_prompt* prompt;
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 200;
   options.on_text = show;
   options.user = stdout;

@@ -22,7 +22,7 @@ int64_t pages_of(int64_t token_count) {
 
 uint64_t kv_bytes_of(const minimax_engine* engine) {
   minimax_engine_memory memory;
-  minimax_engine_memory_init(&memory);
+  minimax_engine_memory_init(&memory, sizeof memory);
   expect(minimax_engine_get_memory(engine, &memory), MINIMAX_OK, "minimax_engine_get_memory");
   return memory.kv_bytes;
 }
@@ -305,7 +305,7 @@ void Actor::put_session(Slot& slot, minimax_session* session, Expected expected)
 void Actor::new_session(Slot& slot) {
   constexpr int32_t others[] = {-1, 8, 32, 70};
   minimax_session_options options;
-  minimax_session_options_init(&options);
+  minimax_session_options_init(&options, sizeof options);
   if (chance_.percent(30)) options.rewind_tokens = others[chance_.below(4)];
   minimax_session* session = nullptr;
   expect(minimax_session_create(stage_.engine.get(), &options, &session), MINIMAX_OK,
@@ -317,7 +317,7 @@ void Actor::new_session(Slot& slot) {
 
 void Actor::new_sampler(Slot& slot) {
   minimax_sampler_options options;
-  minimax_sampler_options_init(&options);
+  minimax_sampler_options_init(&options, sizeof options);
   slot.is_greedy = chance_.percent(40);
   if (!slot.is_greedy) {
     options.temperature = static_cast<float>(chance_.between(3, 20)) / 10;
@@ -370,7 +370,7 @@ void Actor::set_tokens(Slot& slot) {
   wanted.insert(wanted.end(), more.begin(), more.end());
   story_.add(" to ", kept, " known tokens and ", more.size(), " more");
   minimax_feed_report report;
-  minimax_feed_report_init(&report);
+  minimax_feed_report_init(&report, sizeof report);
   const minimax_status status =
       minimax_session_set_tokens(slot.session.get(), wanted.data(), wanted.size(), &report);
 
@@ -530,13 +530,13 @@ void Actor::generate(Slot& slot) {
   if (chance_.percent(20)) listener.stop_at = chance_.below(8);
   if (chance_.percent(30)) listener.cancel_at = chance_.below(8);
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = chance_.between(1, 12);
   options.ignore_stop_token = chance_.percent(50) ? 1 : 0;
   options.on_token = &Listener::hear;
   options.user = &listener;
   minimax_generate_result result;
-  minimax_generate_result_init(&result);
+  minimax_generate_result_init(&result, sizeof result);
   minimax_sampler* const sampler = chance_.percent(80) ? slot.sampler.get() : nullptr;
   story_.add(", up to ", options.max_tokens, " tokens, stop at ", listener.stop_at, ", cancel at ",
              listener.cancel_at);
@@ -590,7 +590,7 @@ void Actor::mark(Slot& slot) {
   expect(minimax_session_mark(slot.session.get(), &snapshot), MINIMAX_OK, "minimax_session_mark");
   auto mark = std::make_shared<Mark>(SnapshotHandle(snapshot), slot.expected, floor_of(slot));
   minimax_snapshot_info info;
-  minimax_snapshot_info_init(&info);
+  minimax_snapshot_info_init(&info, sizeof info);
   expect(minimax_snapshot_get_info(snapshot, &info), MINIMAX_OK, "minimax_snapshot_get_info");
   check(info.position == slot.expected.position(), "the mark is at ", info.position);
   stage_.marks.put(std::move(mark), chance_);
@@ -656,7 +656,7 @@ Tokens Actor::draw_some(const Slot& slot) {
 
 Actor::Saved Actor::saved_of(Slot& slot, bool with_sampler, bool as_file) {
   minimax_session_save_options options;
-  minimax_session_save_options_init(&options);
+  minimax_session_save_options_init(&options, sizeof options);
   options.sampler = with_sampler ? slot.sampler.get() : nullptr;
   Saved saved{{}, {}, slot.expected, floor_of(slot), with_sampler, {}};
   if (as_file) {
@@ -667,7 +667,7 @@ Actor::Saved Actor::saved_of(Slot& slot, bool with_sampler, bool as_file) {
     expect(minimax_session_save(slot.session.get(), saved.path.c_str(), &options), MINIMAX_OK,
            "minimax_session_save");
     minimax_session_file_info info;
-    minimax_session_file_info_init(&info);
+    minimax_session_file_info_init(&info, sizeof info);
     expect(minimax_get_session_file_info(saved.path.c_str(), &info), MINIMAX_OK,
            "minimax_get_session_file_info");
     check(info.position == slot.expected.position() &&
@@ -718,7 +718,7 @@ void Actor::load_from(Slot& slot, const Saved& saved) {
   const bool with_sampler = chance_.percent(50);
   story_.add(" at ", saved.expected.position(), with_sampler ? " with a sampler" : "");
   minimax_session_load_options options;
-  minimax_session_load_options_init(&options);
+  minimax_session_load_options_init(&options, sizeof options);
   options.sampler = with_sampler ? slot.sampler.get() : nullptr;
   minimax_session* loaded = untouched();
   Source source{saved.bytes, Chance(chance_.next(), 0, 0)};

@@ -5,7 +5,7 @@ namespace minimax::testing {
 
 Desk::Desk(minimax_engine* engine, Stepping stepping) {
   minimax_batch_options options;
-  minimax_batch_options_init(&options);
+  minimax_batch_options_init(&options, sizeof options);
   options.session_limit = 4;
   options.step_tokens = 40;  // no multiple of a fold, and less than a chunk
   options.own_thread = stepping == Stepping::by_own_thread ? 1 : 0;
@@ -18,11 +18,11 @@ std::shared_ptr<Ticket> Desk::submit(Ticket wish, minimax_sampler* sampler, int3
                                      minimax_status& status) {
   const auto ticket = std::make_shared<Ticket>(std::move(wish));
   minimax_generate_options generate;
-  minimax_generate_options_init(&generate);
+  minimax_generate_options_init(&generate, sizeof generate);
   generate.max_tokens = ticket->max_tokens;
   generate.ignore_stop_token = ticket->ignores_stop ? 1 : 0;
   minimax_batch_request request;
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.tokens = ticket->prompt.empty() ? nullptr : ticket->prompt.data();
   request.token_count = ticket->prompt.size();
   request.feeds_only = ticket->feeds_only ? 1 : 0;
@@ -55,7 +55,7 @@ bool Desk::take_events() {
   bool was_any = false;
   for (;; was_any = true) {
     minimax_batch_event event;
-    minimax_batch_event_init(&event);
+    minimax_batch_event_init(&event, sizeof event);
     expect(minimax_batch_next_event(batch_.get(), &event), MINIMAX_OK, "minimax_batch_next_event");
     if (event.kind == MINIMAX_EVENT_NONE) return was_any;
     const std::lock_guard lock(mutex_);
@@ -109,7 +109,7 @@ bool Desk::has_ended(const Ticket& ticket) const {
 
 minimax_batch_stats Desk::stats() const {
   minimax_batch_stats stats;
-  minimax_batch_stats_init(&stats);
+  minimax_batch_stats_init(&stats, sizeof stats);
   expect(minimax_batch_get_stats(batch_.get(), &stats), MINIMAX_OK, "minimax_batch_get_stats");
   return stats;
 }

@@ -115,7 +115,7 @@ void check_nothing_is_left(minimax_engine* engine) {
   expect(minimax_engine_clear_prefix_cache(engine), MINIMAX_OK,
          "minimax_engine_clear_prefix_cache");
   minimax_engine_memory memory;
-  minimax_engine_memory_init(&memory);
+  minimax_engine_memory_init(&memory, sizeof memory);
   expect(minimax_engine_get_memory(engine, &memory), MINIMAX_OK, "minimax_engine_get_memory");
   check(memory.session_count == 0 && memory.session_bytes == 0 && memory.kv_bytes == 0,
         "left behind: ", memory.session_count, " sessions of ", memory.session_bytes,

@@ -26,7 +26,7 @@ constexpr const char* config_text = R"({
 
 minimax_engine_options options_of(const char* const* device) {
   minimax_engine_options options;
-  minimax_engine_options_init(&options);
+  minimax_engine_options_init(&options, sizeof options);
   options.devices = device;
   options.device_count = 1;
   options.thread_count = 1;
@@ -59,7 +59,7 @@ int64_t SmallModel::page_bytes(const std::string& device) const {
   const char* const name = device.c_str();
   const minimax_engine_options options = options_of(&name);
   minimax_memory_plan plan;
-  minimax_memory_plan_init(&plan);
+  minimax_memory_plan_init(&plan, sizeof plan);
   expect(minimax_plan(folder_.file("config.json").c_str(), &options, &plan), MINIMAX_OK,
          "minimax_plan");
   check(plan.kv_page_tokens == page_tokens, "pages have ", plan.kv_page_tokens, " tokens");

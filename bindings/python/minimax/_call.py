@@ -95,8 +95,7 @@ def optional(handle: Handle | None, kind: type[Handle], name: str) -> Any:
 
 
 def struct(kind: str, **values: Any) -> Any:
-    """A struct of that name with its size and these fields; zero means the default everywhere. Its _init function
-    is not called, as that of a later library may write more than this package has room for."""
+    """A struct of that name with its size and these fields; zero means the default everywhere."""
     made = ffi.new(f"{kind} *")
     made.struct_size = ffi.sizeof(kind)
     for name, value in values.items():

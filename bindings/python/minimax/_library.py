@@ -9,7 +9,6 @@ from typing import Any
 from ._header import LAYOUT, VERSION, ffi
 
 _NAME = f"libminimax.so.{VERSION[0]}"
-_LARGEST_STRUCT = 65536
 
 
 def _candidates() -> list[str]:
@@ -55,9 +54,7 @@ def _check_struct(library: Any, name: str, size: int, offsets: Mapping[str, int]
             raise ImportError(f"{name}.{field} is at byte {found} on this platform, minimax was made for {offset}")
     if "struct_size" not in offsets:
         return
-    room = ffi.new("char[]", _LARGEST_STRUCT)
-    getattr(library, f"{name}_init")(ffi.cast(f"{name} *", room))
-    found = ffi.cast("size_t *", room)[0]
+    found = getattr(library, f"{name}_init")(ffi.NULL, 0)
     if found < size or (found > size and library.minimax_version_number() == _made_for()):
         raise ImportError(f"{name} has {found} bytes in the library, minimax was made for {size}")
 

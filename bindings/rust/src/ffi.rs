@@ -235,10 +235,8 @@ fn find_misfit() -> Option<String> {
         ));
     }
     // Later libraries only append to structs, so theirs may be larger than ours.
-    for &(name, expected, init) in VERSIONED_STRUCTS {
-        let mut room = [0_u64; 512];
-        unsafe { init(room.as_mut_ptr().cast()) };
-        let size = room[0] as usize;
+    for &(name, expected, library_size) in VERSIONED_STRUCTS {
+        let size = library_size();
         if size < expected {
             return Some(format!("{name} has {size} bytes in this libminimax, this crate was made for {expected}"));
         }

@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
   check(minimax_session_feed_prompt(session, prompt, NULL));
 
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 512;
   options.on_text = show;
   check(minimax_session_generate(session, NULL, &options, NULL));

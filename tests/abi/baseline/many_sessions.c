@@ -47,9 +47,9 @@ static void ask(minimax_engine* engine, minimax_batch* batch, conversation* c,
   check(minimax_prompt_create(engine, &prompt));
   check(minimax_prompt_add_message(prompt, MINIMAX_ROLE_USER, NULL, question, MINIMAX_TEXT_END));
   check(minimax_prompt_begin_reply(prompt));
-  minimax_generate_options_init(&generate);
+  minimax_generate_options_init(&generate, sizeof generate);
   generate.max_tokens = 512;
-  minimax_batch_request_init(&request);
+  minimax_batch_request_init(&request, sizeof request);
   request.prompt = prompt;
   request.generate = &generate;
   request.user = c;
@@ -61,7 +61,7 @@ static void ask(minimax_engine* engine, minimax_batch* batch, conversation* c,
 static int listen(minimax_batch* batch) {
   int ended = 0;
   minimax_batch_event event;
-  minimax_batch_event_init(&event);
+  minimax_batch_event_init(&event, sizeof event);
   while (1) {
     check(minimax_batch_next_event(batch, &event));
     if (event.kind == MINIMAX_EVENT_NONE) return ended;
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
     check(minimax_batch_step(batch, -1));
   }
 
-  minimax_batch_stats_init(&stats);
+  minimax_batch_stats_init(&stats, sizeof stats);
   check(minimax_batch_get_stats(batch, &stats));
   fprintf(stderr, "%d answers, %d tokens in %d steps\n", count, (int)stats.decode_tokens,
           (int)stats.step_count);

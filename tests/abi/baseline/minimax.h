@@ -22,9 +22,11 @@
  * Status   Whatever can fail returns a minimax_status: MINIMAX_OK (0) or why not. The calling thread's
  *          minimax_last_error() then holds one English sentence with the names and numbers at fault.
  * Failure  After an error nothing has changed: output parameters are untouched, nothing is to be freed.
- * Structs  A struct that crosses the boundary begins with struct_size. Call its _init function, then
- *          set what you need: zero always means the default. A struct of an older, smaller version is
- *          read and filled as far as it goes; a larger one is refused if its unknown tail is not zero.
+ * Structs  A struct that crosses the boundary begins with struct_size. Call its _init function with the
+ *          struct's sizeof, then set what you need: zero always means the default. A struct of an
+ *          older, smaller version is read and filled as far as it goes; a larger one is refused if its
+ *          unknown tail is not zero. _init returns the size that the library itself knows, and only
+ *          that when it is given NULL.
  * Handles  Whatever was created is freed by its own _free, which accepts NULL. An engine may be freed
  *          while sessions, prompts, samplers and streams of it live: it ends with the last of them.
  * Threads  const minimax_engine *: any number of threads at once. Every other handle: one thread at a
@@ -125,7 +127,7 @@ typedef struct minimax_device_info {
   int32_t core_count;        /* processors this program may use; multiprocessors of a GPU */
 } minimax_device_info;
 
-MINIMAX_API void minimax_device_info_init(minimax_device_info *info);
+MINIMAX_API size_t minimax_device_info_init(minimax_device_info *info, size_t struct_size);
 /* Number of devices that engines can be opened on; "cpu" is always device 0. Any thread. */
 MINIMAX_API minimax_status minimax_device_count(size_t *out_count);
 /* MINIMAX_NOT_FOUND when index is not below the count. Any thread. */
@@ -228,10 +230,10 @@ typedef struct minimax_engine_memory {
                                   (also while a session shares them), logits, texts */
 } minimax_engine_memory;
 
-MINIMAX_API void minimax_engine_options_init(minimax_engine_options *options);
-MINIMAX_API void minimax_memory_plan_init(minimax_memory_plan *plan);
-MINIMAX_API void minimax_engine_info_init(minimax_engine_info *info);
-MINIMAX_API void minimax_engine_memory_init(minimax_engine_memory *memory);
+MINIMAX_API size_t minimax_engine_options_init(minimax_engine_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_memory_plan_init(minimax_memory_plan *plan, size_t struct_size);
+MINIMAX_API size_t minimax_engine_info_init(minimax_engine_info *info, size_t struct_size);
+MINIMAX_API size_t minimax_engine_memory_init(minimax_engine_memory *memory, size_t struct_size);
 
 /* What a model would need, from its config.json and the headers or index of its weight files alone:
  * no weight is read, weight files may be absent. The tokenizer is not counted: several times the
@@ -303,7 +305,7 @@ typedef struct minimax_token_info {
   size_t size;            /* bytes used */
 } minimax_token_info;
 
-MINIMAX_API void minimax_token_info_init(minimax_token_info *info);
+MINIMAX_API size_t minimax_token_info_init(minimax_token_info *info, size_t struct_size);
 MINIMAX_API minimax_status minimax_engine_token_info(const minimax_engine *engine, int32_t token,
                                                      minimax_token_info *out_info);
 
@@ -353,8 +355,8 @@ typedef struct minimax_image_cache_stats {
   uint64_t hits, misses, evictions;
 } minimax_image_cache_stats;
 
-MINIMAX_API void minimax_tile_plan_init(minimax_tile_plan *plan);
-MINIMAX_API void minimax_image_cache_stats_init(minimax_image_cache_stats *stats);
+MINIMAX_API size_t minimax_tile_plan_init(minimax_tile_plan *plan, size_t struct_size);
+MINIMAX_API size_t minimax_image_cache_stats_init(minimax_image_cache_stats *stats, size_t struct_size);
 
 /* Counts what a picture of so many pixels becomes, before it is read.
  *   MINIMAX_UNSUPPORTED       the model takes no pictures
@@ -551,11 +553,11 @@ typedef struct minimax_session_stats {
   int32_t is_poisoned;
 } minimax_session_stats;
 
-MINIMAX_API void minimax_session_options_init(minimax_session_options *options);
-MINIMAX_API void minimax_feed_report_init(minimax_feed_report *report);
-MINIMAX_API void minimax_image_span_init(minimax_image_span *span);
-MINIMAX_API void minimax_snapshot_info_init(minimax_snapshot_info *info);
-MINIMAX_API void minimax_session_stats_init(minimax_session_stats *stats);
+MINIMAX_API size_t minimax_session_options_init(minimax_session_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_feed_report_init(minimax_feed_report *report, size_t struct_size);
+MINIMAX_API size_t minimax_image_span_init(minimax_image_span *span, size_t struct_size);
+MINIMAX_API size_t minimax_snapshot_info_init(minimax_snapshot_info *info, size_t struct_size);
+MINIMAX_API size_t minimax_session_stats_init(minimax_session_stats *stats, size_t struct_size);
 
 /* A new, empty timeline. options NULL: defaults. Memory for the lightning states is taken now.
  *   MINIMAX_OUT_OF_MEMORY */
@@ -712,7 +714,7 @@ typedef struct minimax_token_logprob {
                     temperature; suppressed tokens are left out of it */
 } minimax_token_logprob;
 
-MINIMAX_API void minimax_sampler_options_init(minimax_sampler_options *options);
+MINIMAX_API size_t minimax_sampler_options_init(minimax_sampler_options *options, size_t struct_size);
 
 /* Logits to a token. Order: bias, penalties, temperature, top-k, top-p, min-p, draw. Suppressed tokens
  * (minimax_token_info) are never drawn. */
@@ -771,8 +773,8 @@ typedef struct minimax_generate_result {
   uint64_t decode_ns;   /* time of the whole call */
 } minimax_generate_result;
 
-MINIMAX_API void minimax_generate_options_init(minimax_generate_options *options);
-MINIMAX_API void minimax_generate_result_init(minimax_generate_result *result);
+MINIMAX_API size_t minimax_generate_options_init(minimax_generate_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_generate_result_init(minimax_generate_result *result, size_t struct_size);
 
 /* Draws and feeds tokens until a stop. The session must stand at logits (feed a prompt first). Every
  * drawn token is fed, the stop token included, so that the next message may follow.
@@ -903,10 +905,10 @@ typedef struct minimax_batch_stats {
   uint64_t promised_bytes;           /* now: of keys and values, beyond those that sessions hold */
 } minimax_batch_stats;
 
-MINIMAX_API void minimax_batch_options_init(minimax_batch_options *options);
-MINIMAX_API void minimax_batch_request_init(minimax_batch_request *request);
-MINIMAX_API void minimax_batch_event_init(minimax_batch_event *event);
-MINIMAX_API void minimax_batch_stats_init(minimax_batch_stats *stats);
+MINIMAX_API size_t minimax_batch_options_init(minimax_batch_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_batch_request_init(minimax_batch_request *request, size_t struct_size);
+MINIMAX_API size_t minimax_batch_event_init(minimax_batch_event *event, size_t struct_size);
+MINIMAX_API size_t minimax_batch_stats_init(minimax_batch_stats *stats, size_t struct_size);
 
 /* options NULL: defaults. Keeps the engine alive. An engine may have several batches, and sessions beside
  * them; it computes one step at a time.
@@ -988,9 +990,9 @@ typedef int32_t (*minimax_write_fn)(void *user, const void *bytes, size_t size);
  * Return 0 to go on, anything else to give up. */
 typedef int32_t (*minimax_read_fn)(void *user, void *bytes, size_t size, size_t *out_size);
 
-MINIMAX_API void minimax_session_save_options_init(minimax_session_save_options *options);
-MINIMAX_API void minimax_session_load_options_init(minimax_session_load_options *options);
-MINIMAX_API void minimax_session_file_info_init(minimax_session_file_info *info);
+MINIMAX_API size_t minimax_session_save_options_init(minimax_session_save_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_session_load_options_init(minimax_session_load_options *options, size_t struct_size);
+MINIMAX_API size_t minimax_session_file_info_init(minimax_session_file_info *info, size_t struct_size);
 
 /* Writes the session to a file: tokens, where its pictures lie and their ids, keys and values, lightning
  * states and log, logits, rewind_tokens. Whoever loads it goes on as the session would have. Not saved
@@ -1067,7 +1069,7 @@ typedef struct minimax_prefix_cache_stats {
   uint64_t evicted_count;
 } minimax_prefix_cache_stats;
 
-MINIMAX_API void minimax_prefix_cache_stats_init(minimax_prefix_cache_stats *stats);
+MINIMAX_API size_t minimax_prefix_cache_stats_init(minimax_prefix_cache_stats *stats, size_t struct_size);
 
 /* Any thread. */
 MINIMAX_API minimax_status minimax_engine_get_prefix_cache_stats(const minimax_engine *engine,

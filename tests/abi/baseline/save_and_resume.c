@@ -32,7 +32,7 @@ static int32_t how_it_ended(const minimax_engine* engine, const minimax_session*
   int32_t last;
   size_t count;
   minimax_token_info info;
-  minimax_token_info_init(&info);
+  minimax_token_info_init(&info, sizeof info);
   check(minimax_session_tokens(session, position - 1, &last, 1, &count));
   check(minimax_engine_token_info(engine, last, &info));
   return info.is_stop ? MINIMAX_STOP_TOKEN : MINIMAX_STOP_MAX_TOKENS;
@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   check(minimax_session_feed_prompt(session, prompt, NULL));
 
   minimax_generate_options options;
-  minimax_generate_options_init(&options);
+  minimax_generate_options_init(&options, sizeof options);
   options.max_tokens = 512;
   options.on_text = show;
   check(minimax_session_generate(session, NULL, &options, NULL));

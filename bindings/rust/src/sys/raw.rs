@@ -166,7 +166,7 @@ impl Default for minimax_device_info {
     }
 }
 extern "C" {
-    pub fn minimax_device_info_init(info: *mut minimax_device_info);
+    pub fn minimax_device_info_init(info: *mut minimax_device_info, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_device_count(out_count: *mut usize) -> minimax_status;
@@ -1017,16 +1017,16 @@ fn bindgen_test_layout_minimax_engine_memory() {
     test_field_prefix_cache_bytes();
 }
 extern "C" {
-    pub fn minimax_engine_options_init(options: *mut minimax_engine_options);
+    pub fn minimax_engine_options_init(options: *mut minimax_engine_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_memory_plan_init(plan: *mut minimax_memory_plan);
+    pub fn minimax_memory_plan_init(plan: *mut minimax_memory_plan, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_engine_info_init(info: *mut minimax_engine_info);
+    pub fn minimax_engine_info_init(info: *mut minimax_engine_info, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_engine_memory_init(memory: *mut minimax_engine_memory);
+    pub fn minimax_engine_memory_init(memory: *mut minimax_engine_memory, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_plan(
@@ -1204,7 +1204,7 @@ impl Default for minimax_token_info {
     }
 }
 extern "C" {
-    pub fn minimax_token_info_init(info: *mut minimax_token_info);
+    pub fn minimax_token_info_init(info: *mut minimax_token_info, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_engine_token_info(
@@ -1532,10 +1532,10 @@ fn bindgen_test_layout_minimax_image_cache_stats() {
     test_field_evictions();
 }
 extern "C" {
-    pub fn minimax_tile_plan_init(plan: *mut minimax_tile_plan);
+    pub fn minimax_tile_plan_init(plan: *mut minimax_tile_plan, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_image_cache_stats_init(stats: *mut minimax_image_cache_stats);
+    pub fn minimax_image_cache_stats_init(stats: *mut minimax_image_cache_stats, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_image_plan(
@@ -2240,19 +2240,19 @@ fn bindgen_test_layout_minimax_session_stats() {
     test_field_is_poisoned();
 }
 extern "C" {
-    pub fn minimax_session_options_init(options: *mut minimax_session_options);
+    pub fn minimax_session_options_init(options: *mut minimax_session_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_feed_report_init(report: *mut minimax_feed_report);
+    pub fn minimax_feed_report_init(report: *mut minimax_feed_report, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_image_span_init(span: *mut minimax_image_span);
+    pub fn minimax_image_span_init(span: *mut minimax_image_span, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_snapshot_info_init(info: *mut minimax_snapshot_info);
+    pub fn minimax_snapshot_info_init(info: *mut minimax_snapshot_info, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_session_stats_init(stats: *mut minimax_session_stats);
+    pub fn minimax_session_stats_init(stats: *mut minimax_session_stats, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_session_create(
@@ -2681,7 +2681,7 @@ fn bindgen_test_layout_minimax_token_logprob() {
     test_field_logprob();
 }
 extern "C" {
-    pub fn minimax_sampler_options_init(options: *mut minimax_sampler_options);
+    pub fn minimax_sampler_options_init(options: *mut minimax_sampler_options, struct_size: usize) -> usize;
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -2931,10 +2931,10 @@ fn bindgen_test_layout_minimax_generate_result() {
     test_field_decode_ns();
 }
 extern "C" {
-    pub fn minimax_generate_options_init(options: *mut minimax_generate_options);
+    pub fn minimax_generate_options_init(options: *mut minimax_generate_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_generate_result_init(result: *mut minimax_generate_result);
+    pub fn minimax_generate_result_init(result: *mut minimax_generate_result, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_session_generate(
@@ -3739,16 +3739,16 @@ fn bindgen_test_layout_minimax_batch_stats() {
     test_field_promised_bytes();
 }
 extern "C" {
-    pub fn minimax_batch_options_init(options: *mut minimax_batch_options);
+    pub fn minimax_batch_options_init(options: *mut minimax_batch_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_batch_request_init(request: *mut minimax_batch_request);
+    pub fn minimax_batch_request_init(request: *mut minimax_batch_request, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_batch_event_init(event: *mut minimax_batch_event);
+    pub fn minimax_batch_event_init(event: *mut minimax_batch_event, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_batch_stats_init(stats: *mut minimax_batch_stats);
+    pub fn minimax_batch_stats_init(stats: *mut minimax_batch_stats, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_batch_create(
@@ -4078,13 +4078,13 @@ pub type minimax_read_fn = ::std::option::Option<
     ) -> i32,
 >;
 extern "C" {
-    pub fn minimax_session_save_options_init(options: *mut minimax_session_save_options);
+    pub fn minimax_session_save_options_init(options: *mut minimax_session_save_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_session_load_options_init(options: *mut minimax_session_load_options);
+    pub fn minimax_session_load_options_init(options: *mut minimax_session_load_options, struct_size: usize) -> usize;
 }
 extern "C" {
-    pub fn minimax_session_file_info_init(info: *mut minimax_session_file_info);
+    pub fn minimax_session_file_info_init(info: *mut minimax_session_file_info, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_session_save(
@@ -4285,7 +4285,7 @@ fn bindgen_test_layout_minimax_prefix_cache_stats() {
     test_field_evicted_count();
 }
 extern "C" {
-    pub fn minimax_prefix_cache_stats_init(stats: *mut minimax_prefix_cache_stats);
+    pub fn minimax_prefix_cache_stats_init(stats: *mut minimax_prefix_cache_stats, struct_size: usize) -> usize;
 }
 extern "C" {
     pub fn minimax_engine_get_prefix_cache_stats(

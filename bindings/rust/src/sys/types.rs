@@ -827,33 +827,33 @@ impl Filled for PrefixCacheStats {
     }
 }
 
-/// Name, size and initialiser of a struct that begins with its own size.
-pub(crate) type VersionedStruct = (&'static str, usize, unsafe fn(*mut u8));
+/// Name and size of a struct that begins with its own size, and what the library says of its size.
+pub(crate) type VersionedStruct = (&'static str, usize, fn() -> usize);
 
 /// Each of them, as this crate was made for.
 pub(crate) const VERSIONED_STRUCTS: &[VersionedStruct] = &[
-    ("minimax_device_info", 48, |at| unsafe { raw::minimax_device_info_init(at.cast()) }),
-    ("minimax_engine_options", 128, |at| unsafe { raw::minimax_engine_options_init(at.cast()) }),
-    ("minimax_memory_plan", 104, |at| unsafe { raw::minimax_memory_plan_init(at.cast()) }),
-    ("minimax_engine_info", 96, |at| unsafe { raw::minimax_engine_info_init(at.cast()) }),
-    ("minimax_engine_memory", 56, |at| unsafe { raw::minimax_engine_memory_init(at.cast()) }),
-    ("minimax_token_info", 288, |at| unsafe { raw::minimax_token_info_init(at.cast()) }),
-    ("minimax_tile_plan", 104, |at| unsafe { raw::minimax_tile_plan_init(at.cast()) }),
-    ("minimax_image_cache_stats", 48, |at| unsafe { raw::minimax_image_cache_stats_init(at.cast()) }),
-    ("minimax_snapshot_info", 56, |at| unsafe { raw::minimax_snapshot_info_init(at.cast()) }),
-    ("minimax_session_options", 16, |at| unsafe { raw::minimax_session_options_init(at.cast()) }),
-    ("minimax_feed_report", 80, |at| unsafe { raw::minimax_feed_report_init(at.cast()) }),
-    ("minimax_image_span", 56, |at| unsafe { raw::minimax_image_span_init(at.cast()) }),
-    ("minimax_session_stats", 80, |at| unsafe { raw::minimax_session_stats_init(at.cast()) }),
-    ("minimax_sampler_options", 72, |at| unsafe { raw::minimax_sampler_options_init(at.cast()) }),
-    ("minimax_generate_options", 64, |at| unsafe { raw::minimax_generate_options_init(at.cast()) }),
-    ("minimax_generate_result", 32, |at| unsafe { raw::minimax_generate_result_init(at.cast()) }),
-    ("minimax_batch_options", 24, |at| unsafe { raw::minimax_batch_options_init(at.cast()) }),
-    ("minimax_batch_request", 72, |at| unsafe { raw::minimax_batch_request_init(at.cast()) }),
-    ("minimax_batch_event", 176, |at| unsafe { raw::minimax_batch_event_init(at.cast()) }),
-    ("minimax_batch_stats", 128, |at| unsafe { raw::minimax_batch_stats_init(at.cast()) }),
-    ("minimax_session_save_options", 16, |at| unsafe { raw::minimax_session_save_options_init(at.cast()) }),
-    ("minimax_session_load_options", 16, |at| unsafe { raw::minimax_session_load_options_init(at.cast()) }),
-    ("minimax_session_file_info", 168, |at| unsafe { raw::minimax_session_file_info_init(at.cast()) }),
-    ("minimax_prefix_cache_stats", 88, |at| unsafe { raw::minimax_prefix_cache_stats_init(at.cast()) }),
+    ("minimax_device_info", 48, || unsafe { raw::minimax_device_info_init(std::ptr::null_mut(), 0) }),
+    ("minimax_engine_options", 128, || unsafe { raw::minimax_engine_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_memory_plan", 104, || unsafe { raw::minimax_memory_plan_init(std::ptr::null_mut(), 0) }),
+    ("minimax_engine_info", 96, || unsafe { raw::minimax_engine_info_init(std::ptr::null_mut(), 0) }),
+    ("minimax_engine_memory", 56, || unsafe { raw::minimax_engine_memory_init(std::ptr::null_mut(), 0) }),
+    ("minimax_token_info", 288, || unsafe { raw::minimax_token_info_init(std::ptr::null_mut(), 0) }),
+    ("minimax_tile_plan", 104, || unsafe { raw::minimax_tile_plan_init(std::ptr::null_mut(), 0) }),
+    ("minimax_image_cache_stats", 48, || unsafe { raw::minimax_image_cache_stats_init(std::ptr::null_mut(), 0) }),
+    ("minimax_snapshot_info", 56, || unsafe { raw::minimax_snapshot_info_init(std::ptr::null_mut(), 0) }),
+    ("minimax_session_options", 16, || unsafe { raw::minimax_session_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_feed_report", 80, || unsafe { raw::minimax_feed_report_init(std::ptr::null_mut(), 0) }),
+    ("minimax_image_span", 56, || unsafe { raw::minimax_image_span_init(std::ptr::null_mut(), 0) }),
+    ("minimax_session_stats", 80, || unsafe { raw::minimax_session_stats_init(std::ptr::null_mut(), 0) }),
+    ("minimax_sampler_options", 72, || unsafe { raw::minimax_sampler_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_generate_options", 64, || unsafe { raw::minimax_generate_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_generate_result", 32, || unsafe { raw::minimax_generate_result_init(std::ptr::null_mut(), 0) }),
+    ("minimax_batch_options", 24, || unsafe { raw::minimax_batch_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_batch_request", 72, || unsafe { raw::minimax_batch_request_init(std::ptr::null_mut(), 0) }),
+    ("minimax_batch_event", 176, || unsafe { raw::minimax_batch_event_init(std::ptr::null_mut(), 0) }),
+    ("minimax_batch_stats", 128, || unsafe { raw::minimax_batch_stats_init(std::ptr::null_mut(), 0) }),
+    ("minimax_session_save_options", 16, || unsafe { raw::minimax_session_save_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_session_load_options", 16, || unsafe { raw::minimax_session_load_options_init(std::ptr::null_mut(), 0) }),
+    ("minimax_session_file_info", 168, || unsafe { raw::minimax_session_file_info_init(std::ptr::null_mut(), 0) }),
+    ("minimax_prefix_cache_stats", 88, || unsafe { raw::minimax_prefix_cache_stats_init(std::ptr::null_mut(), 0) }),
 ];
