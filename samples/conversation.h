@@ -23,8 +23,8 @@ struct ConversationOptions {
 
 struct Answer {
   int32_t stop_reason = MINIMAX_STOP_CANCELLED;
-  uint64_t prompt_tokens = 0, reused_tokens = 0,
-           answer_tokens = 0;  // reused: of the prompt, not computed
+  uint64_t prompt_tokens = 0, answer_tokens = 0;
+  uint64_t reused_tokens = 0;  // of the prompt, not computed
   uint64_t prompt_ns = 0, answer_ns = 0;
 };
 

@@ -24,8 +24,8 @@ VisionBlock load_block(WeightSource& source, const VisionConfig& config, const s
           .fc2 = load_biased(source, name + "mlp.fc2", width, mlp)};
 }
 
-// Where a device wants keys and values in pages, those of a tile lie in one of its own, in whole blocks of as many tokens as the fastest
-// kernels read at once.
+// Where a device wants keys and values in pages, those of a tile lie in one of its own, in whole blocks
+// of as many tokens as the fastest kernels read at once.
 KvLayout tile_layout(const VisionConfig& config, DType activation) {
   constexpr int64_t block_tokens = 128;
   const int64_t blocks = (1 + config.patches_of_tile() + block_tokens - 1) / block_tokens;

@@ -2,10 +2,13 @@
 """Programs built on an installed library, as its users build them."""
 import os
 import pathlib
+import shutil
 import subprocess
+import sys
 import tempfile
 
-SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "samples"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "samples"
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 PROJECT = """\
@@ -17,10 +20,10 @@ target_link_libraries(hello PRIVATE {target})
 """
 
 
-def run(*command, **environment):
-    """Standard output; what the command said otherwise is in the error that it ends in."""
-    done = subprocess.run([str(word) for word in command], env={**os.environ, **environment}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, check=False)
+def run(*command, said="", folder=None, **environment):
+    """Standard output of what was said; what the command told otherwise is in the error that it ends in."""
+    done = subprocess.run([str(word) for word in command], env={**os.environ, **environment}, text=True, cwd=folder,
+                          input=said, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -52,6 +55,32 @@ class Prefix:
             f"-DCMAKE_C_COMPILER={self.compiler}", "-DCMAKE_FIND_PACKAGE_NO_PACKAGE_REGISTRY=ON", **environment)
         run("cmake", "--build", folder / "build")
         return folder / "build/hello"
+
+    def binding(self, language):
+        """A copy of a binding in a folder of its own, away from this tree."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.work)) / language
+        shutil.copytree(ROOT / "bindings" / language, folder, ignore=shutil.ignore_patterns("target", "__pycache__"))
+        return folder
+
+    def chat_in_rust(self, model):
+        return self.chat("rust", "cargo", "run", "--offline", "--quiet", "--example", "chat", "--", "--model", model)
+
+    def chat_in_go(self, model):
+        return self.chat("go", "go", "run", "./examples/chat", "--model", model)
+
+    def chat(self, language, *command):
+        return run(*command, said=QUESTION + "\n", folder=self.binding(language), **self.environment,
+                   LD_LIBRARY_PATH=str(self.library_folder)).strip()
+
+    def chat_in_python(self, model):
+        """By a wheel that carries the library, installed where nothing else is but the system's cffi."""
+        folder = self.binding("python")
+        run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", folder, folder,
+            MINIMAX_LIBRARY=str((self.library_folder / "libminimax.so.0").resolve()))
+        run(sys.executable, "-m", "venv", "--system-site-packages", folder / "fresh")
+        python = folder / "fresh/bin/python"
+        run(python, "-m", "pip", "install", "--no-deps", "--no-index", *folder.glob("*.whl"))
+        return run(python, folder / "examples/chat.py", "--model", model, said=QUESTION + "\n", folder=self.work).strip()
 
     def answer(self, program, model):
         return run(program, model, QUESTION, LD_LIBRARY_PATH=str(self.library_folder)).strip()

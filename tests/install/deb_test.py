@@ -5,8 +5,10 @@
   deb_test.py FOLDER MODEL     FOLDER has the three .deb files
 """
 import gzip
+import importlib.util
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import unittest
 
 from consumer import ANSWER, QUESTION, Prefix, dynamic, needed, run
 
-FOLDER, MODEL = pathlib.Path(sys.argv[1]), sys.argv[2]
+FOLDER, MODEL = pathlib.Path(sys.argv[1]), str(pathlib.Path(sys.argv[2]).resolve())
 
 
 class Packages(unittest.TestCase):
@@ -89,6 +91,18 @@ class Packages(unittest.TestCase):
         self.assertEqual(self.prefix.answer(program, MODEL), ANSWER)
         program = self.prefix.compile_with_cmake("minimax::minimax_static", "COMPONENTS static")
         self.assertEqual(run(program, MODEL, QUESTION).strip(), ANSWER)
+
+    @unittest.skipUnless(shutil.which("cargo"), "there is no cargo")
+    def test_can_be_used_from_rust(self):
+        self.assertEqual(self.prefix.chat_in_rust(MODEL), ANSWER)
+
+    @unittest.skipUnless(shutil.which("go"), "there is no go")
+    def test_can_be_used_from_go(self):
+        self.assertEqual(self.prefix.chat_in_go(MODEL), ANSWER)
+
+    @unittest.skipUnless(importlib.util.find_spec("hatchling"), "there is no hatchling")
+    def test_can_be_carried_in_a_wheel(self):
+        self.assertEqual(self.prefix.chat_in_python(MODEL), ANSWER)
 
     def test_have_tools_that_answer(self):
         folder = {"LD_LIBRARY_PATH": str(self.prefix.library_folder)}
