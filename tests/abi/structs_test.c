@@ -4,6 +4,8 @@
 
 #include "abi_fixture.h"
 
+#define PATH "structs_test.session"
+
 enum { TAIL = 24, ROOM = 1024, FILL = 0xA5 };
 
 static minimax_engine* engine;
@@ -141,21 +143,21 @@ static minimax_status fill_prefix_cache_stats(void* out) {
 }
 
 static minimax_status save_with(void* options) {
-  return minimax_session_save(shown, "structs_test.session", options);
+  return minimax_session_save(shown, PATH, options);
 }
 
 static minimax_status load_with(void* options) {
   minimax_session* loaded = NULL;
-  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
+  CHECK_OK(minimax_session_save(shown, PATH, NULL));
   const minimax_status status =
-      minimax_session_load(engine, "structs_test.session", options, &loaded);
+      minimax_session_load(engine, PATH, options, &loaded);
   minimax_session_free(loaded);
   return status;
 }
 
 static minimax_status fill_session_file_info(void* out) {
-  CHECK_OK(minimax_session_save(shown, "structs_test.session", NULL));
-  return minimax_get_session_file_info("structs_test.session", out);
+  CHECK_OK(minimax_session_save(shown, PATH, NULL));
+  return minimax_get_session_file_info(PATH, out);
 }
 
 #define INIT(type)                                          \
@@ -342,6 +344,7 @@ int main(void) {
   for (size_t i = 0; i < sizeof outputs / sizeof *outputs; ++i) sizes_are_honoured(&outputs[i]);
   smaller_structs_are_filled();
   smaller_structs_are_read();
+  CHECK(remove(PATH) == 0);
   minimax_prompt_free(question);
   minimax_session_free(shown);
   minimax_session_free(session);
