@@ -48,6 +48,7 @@ class CountingBackend final : public Backend {
   }
   void route(T, T, RouterPrecision, T, T) override { ++calls; }
   void moe(T, std::span<const ExpertWeights>, T, T, T) override { ++calls; }
+  void sample(std::span<const LogitsRow>, T, T, T) override { ++calls; }
 
   int calls = 0;
 
