@@ -17,6 +17,11 @@ struct DrawRule {
   double uniform = 0;     // in [0, 1); at temperature 0 nobody asks for it
 };
 
+struct DrawnToken {
+  int32_t token;  // -1: none was left
+  float logprob;  // as logprob_of; not said without a token
+};
+
 // What may be drawn: a logit that is not a number becomes -infinity, which is never drawn, and +infinity
 // the largest number.
 float drawable(float logit);

@@ -43,12 +43,6 @@ struct SamplerState {
   std::vector<int32_t> accepted;
 };
 
-// A token that was drawn elsewhere, by the rule that the sampler gave.
-struct DrawnToken {
-  int32_t token;  // -1: none was left
-  float logprob;
-};
-
 // One thread at a time. The same options, logits and tokens give the same draws on every machine that
 // computes the same exponentials.
 class Sampler {

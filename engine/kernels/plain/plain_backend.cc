@@ -393,7 +393,7 @@ void PlainBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppres
                           const Tensor& tokens, const Tensor& logprobs) {
   RowSampler sampler;
   for (size_t r = 0; r < rows.size(); ++r) {
-    const RowSampler::Drawn drawn = sampler.sample(rows[r], suppressed);
+    const DrawnToken drawn = sampler.sample(rows[r], suppressed);
     tokens.data<int32_t>()[r] = drawn.token;
     logprobs.data<float>()[r] = drawn.logprob;
   }

@@ -5,7 +5,7 @@
 
 namespace minimax {
 
-RowSampler::Drawn RowSampler::sample(const LogitsRow& row, const Tensor& suppressed) {
+DrawnToken RowSampler::sample(const LogitsRow& row, const Tensor& suppressed) {
   const auto count = static_cast<size_t>(row.logits.dim(0));
   const float* const logits = row.logits.data<float>();
   const int32_t* const words = suppressed.data<int32_t>();

@@ -12,11 +12,7 @@ namespace minimax {
 // One thread at a time.
 class RowSampler {
  public:
-  struct Drawn {
-    int32_t token;
-    float logprob;
-  };
-  Drawn sample(const LogitsRow& row, const Tensor& suppressed);
+  DrawnToken sample(const LogitsRow& row, const Tensor& suppressed);
 
  private:
   std::vector<float> logits_;  // [V] those that may be drawn
