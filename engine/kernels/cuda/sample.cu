@@ -346,6 +346,7 @@ __device__ __forceinline__ void for_each_above(const Row& row, float bound, cons
     if (known.count == 0 || row.x(known.top) < bound) continue;
     float logits[lane_tokens];
     load_chunk(row, chunk, lane_index(), logits);
+#pragma unroll
     for (int i = 0; i < lane_tokens; ++i) {
       if (logits[i] == minus_infinity()) continue;
       const float x = row.x(logits[i]);
