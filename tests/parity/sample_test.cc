@@ -283,7 +283,7 @@ std::vector<DrawRule> with_temperatures(const std::vector<DrawRule>& rules,
 TEST(Sample, DrawsByTheRuleFromAwkwardRows) {
   for (const int64_t count : {1, 2, 31, 255, 256, 257, 1000}) {
     std::vector<DrawRule> rules =
-        with_temperatures(filters(static_cast<int32_t>(count)), {0, 1e-40f, 0.01f, 0.7f, 1, 100});
+        with_temperatures(filters(static_cast<int32_t>(count)), {0, 1e-40f, 0.7f, 100});
     for (const double uniform : {0.0, 1 - 0x1p-53}) {
       for (DrawRule rule : with_temperatures(filters(static_cast<int32_t>(count)), {1})) {
         rule.uniform = uniform;
@@ -334,7 +334,7 @@ TEST(Sample, DrawsWhatTheSamplerDrawsButForRounding) {
     options.seed = 8;
     Sampler by_host(options, logits.size(), {}), by_halves(options, logits.size(), {});
     std::vector<DrawRule> rules;
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 500; ++i) {
       rules.push_back(by_halves.next_rule());
       const int32_t token = by_host.sample(logits.numbers, {});
       EXPECT_EQ(by_halves.take({Ranking(logits, rules.back()).token(), 0}), token);
