@@ -2,11 +2,14 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <bit>
+#include <cassert>
 #include <cstring>
 #include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/ops/ops.h"
 
 namespace minimax {
 namespace {
@@ -22,7 +25,8 @@ StepLimits step_limits(const ModelConfig& config, int64_t tokens) {
           .head_dim = config.head_dim,
           .expert_count = config.expert_count,
           .experts_per_token = config.experts_per_token,
-          .expert_width = config.expert_width};
+          .expert_width = config.expert_width,
+          .vocabulary = config.vocabulary_size};
 }
 
 size_t arena_bytes(const ModelConfig& config, int64_t tokens, DType act) {
@@ -412,17 +416,66 @@ void Engine::give_logits(std::span<const StepEntry> entries, const Tensor& hidde
   end_run();
 }
 
-// To whom each of wanted_ belongs.
+// To whom each of wanted_ belongs: on the device as far as they are wanted there.
 void Engine::give_rows(const Tensor& logits) {
   const auto width = static_cast<size_t>(logits.dim(1));
   const auto* rows = static_cast<const float*>(logits.raw());
+  size_t on_device = 0;
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    const Tensor room = wanted_[i].entry->sink->room_on_device();
+    if (room.empty()) continue;
+    ops::copy(*backend_, logits.at(static_cast<int64_t>(i)), room);
+    ++on_device;
+  }
+  if (on_device > 0) backend_->finish();
+  if (on_device == wanted_.size()) return;
   if (!backend_->memory().host_addressable()) {
     backend_->memory().copy_to_host(host_logits_.data(), logits.raw(), logits.size_bytes());
     rows = host_logits_.data();
   }
   for (size_t i = 0; i < wanted_.size(); ++i) {
     const StepEntry& entry = *wanted_[i].entry;
+    if (!entry.sink->room_on_device().empty()) continue;
     entry.sink->take(entry.first_index + wanted_[i].index, {rows + i * width, width});
+  }
+}
+
+Buffer Engine::new_logits_room() const {
+  return take([&] {
+    return Buffer(backend_->memory(), static_cast<size_t>(config_.vocabulary_size) * sizeof(float));
+  });
+}
+
+void Engine::read_logits(const Tensor& row, std::span<float> numbers) const {
+  backend_->memory().copy_to_host(numbers.data(), row.raw(), row.size_bytes());
+}
+
+void Engine::set_suppressed(std::span<const int32_t> tokens) {
+  std::vector<uint32_t> words(static_cast<size_t>(ops::suppressed_words(config_.vocabulary_size)));
+  for (const int32_t token : tokens) {
+    words[static_cast<size_t>(token / 32)] |= uint32_t{1} << (token % 32);
+  }
+  const size_t size_bytes = words.size() * sizeof(uint32_t);
+  const auto most = static_cast<size_t>(options_.chunk_tokens);
+  suppressed_ = Buffer(backend_->memory(), size_bytes);
+  drawn_ = Buffer(backend_->memory(), most * (sizeof(int32_t) + sizeof(float)));
+  host_drawn_.resize(2 * most);
+  backend_->memory().copy_from_host(suppressed_.data(), words.data(), size_bytes);
+}
+
+void Engine::sample(std::span<const LogitsRow> rows, std::span<DrawnToken> out) {
+  const std::lock_guard lock(step_mutex_);
+  const size_t count = rows.size(), bytes = count * sizeof(int32_t);
+  assert(2 * count <= host_drawn_.size() && out.size() == count);
+  const Shape shape{static_cast<int64_t>(count)};
+  ops::sample(*backend_, rows,
+              suppressed_.tensor(DType::i32, {ops::suppressed_words(config_.vocabulary_size)}),
+              Tensor(drawn_.data(), DType::i32, shape),
+              Tensor(static_cast<std::byte*>(drawn_.data()) + bytes, DType::f32, shape));
+  backend_->finish();
+  backend_->memory().copy_to_host(host_drawn_.data(), drawn_.data(), 2 * bytes);
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = {host_drawn_[i], std::bit_cast<float>(host_drawn_[count + i])};
   }
 }
 

@@ -49,6 +49,8 @@ class LogitsSink {
   virtual ~LogitsSink() = default;
   // row [V] f32: the logits after token `index` of the feed; valid during the call.
   virtual void take(int64_t index, std::span<const float> row) = 0;
+  // Where on the device a row goes instead [V] f32; it is there when the step ends. Empty: take() is called.
+  virtual Tensor room_on_device() { return {}; }
 };
 
 enum class LogitsWanted { last, all };
@@ -140,6 +142,14 @@ class Engine {
   std::unique_ptr<WeightSource> open_more_weights(const std::filesystem::path& path,
                                                   Backend& backend, ThreadPool& threads) const;
 
+  // Room on the device for a row of logits [V] f32, and the way back. MINIMAX_OUT_OF_MEMORY.
+  Buffer new_logits_room() const;
+  void read_logits(const Tensor& row, std::span<float> numbers) const;
+  // Ids that sample() never draws: ascending. To be set before the engine is used.
+  void set_suppressed(std::span<const int32_t> tokens);
+  // Draws a token from each of at most chunk_tokens rows in the device's memory (ops::sample).
+  void sample(std::span<const LogitsRow> rows, std::span<DrawnToken> out);
+
   // Computes one step: together at most chunk_tokens tokens, of different timelines, each with room
   // reserved. tap: for tests, else nullptr.
   void step(std::span<const StepEntry> entries, LayerTap* tap = nullptr);
@@ -181,6 +191,9 @@ class Engine {
   std::vector<WantedRow> wanted_;
   // [logits_rows, V] where the host cannot read the device's memory.
   std::vector<float> host_logits_;
+  Buffer suppressed_;                // as ops::sample has them
+  Buffer drawn_;                     // [chunk_tokens] tokens, behind them as many logprobs
+  std::vector<int32_t> host_drawn_;  // likewise, as bits
 };
 
 }  // namespace minimax

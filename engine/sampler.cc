@@ -46,6 +46,20 @@ bool better(float a_logit, int32_t a_token, float b_logit, int32_t b_token) {
   return a_logit != b_logit ? a_logit > b_logit : a_token < b_token;
 }
 
+void require_drawn(int32_t token) {
+  require(token >= 0, "no token is left to draw: all are forbidden or not numbers");
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014): 64 bits of state, which go on by a step; the upper 53 bits of a draw.
+constexpr uint64_t random_step = 0x9e3779b97f4a7c15u;
+
+double uniform_of(uint64_t state) {
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
 }  // namespace
 
 Sampler::Sampler(SamplerOptions options, int64_t vocabulary_size,
@@ -58,7 +72,6 @@ Sampler::Sampler(SamplerOptions options, int64_t vocabulary_size,
   model_logits_.resize(size);
   logits_.resize(size);
   counts_.resize(size);
-  candidates_.reserve(size);
 }
 
 Sampler Sampler::restored(SamplerState state, int64_t vocabulary_size,
@@ -76,12 +89,41 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   mask(logits, logits_);
   apply_bias();
   apply_penalties(session_tokens);
-  const int32_t best = most_probable();
-  require(best >= 0, "no token is left to draw: all are forbidden or not numbers");
+  const int32_t token = drawer_.draw(logits_, next_rule());
+  require_drawn(token);
   mask(logits, model_logits_);
-  drawn_ = options_.temperature > 0 ? draw(logits_[static_cast<size_t>(best)]) : best;
-  accept(drawn_);
-  return drawn_;
+  drawn_elsewhere_ = false;
+  return keep_drawn(token);
+}
+
+bool Sampler::draws_from_logits_alone() const {
+  return options_.repetition_penalty == 1 && options_.presence_penalty == 0 &&
+         options_.frequency_penalty == 0 && options_.logit_bias.empty() &&
+         options_.top_logprobs == 0;
+}
+
+DrawRule Sampler::next_rule() const {
+  return {.temperature = options_.temperature,
+          .top_p = options_.top_p,
+          .min_p = options_.min_p,
+          .top_k = options_.top_k,
+          .uniform = uniform_of(random_state_ + random_step)};
+}
+
+int32_t Sampler::take(const DrawnToken& drawn) {
+  require_drawn(drawn.token);
+  if (accepted_.size() == accepted_.capacity()) accepted_.reserve(accepted_.size() * 2 + 64);
+  drawn_elsewhere_ = true;
+  drawn_logprob_ = drawn.logprob;
+  return keep_drawn(drawn.token);
+}
+
+// Only a draw at a temperature uses up a random number.
+int32_t Sampler::keep_drawn(int32_t token) {
+  if (options_.temperature > 0) random_state_ += random_step;
+  drawn_ = token;
+  accept(token);
+  return token;
 }
 
 void Sampler::accept(int32_t token) {
@@ -97,10 +139,7 @@ void Sampler::reset() {
 }
 
 void Sampler::mask(std::span<const float> logits, std::vector<float>& masked) const {
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits[i];
-    masked[i] = std::isnan(logit) ? minus_infinity : std::min(logit, largest_float);
-  }
+  for (size_t i = 0; i < logits.size(); ++i) masked[i] = drawable(logits[i]);
   for (const int32_t token : suppressed_) masked[static_cast<size_t>(token)] = minus_infinity;
 }
 
@@ -141,89 +180,9 @@ void Sampler::apply_penalties(std::span<const int32_t> session_tokens) {
   }
 }
 
-int32_t Sampler::most_probable() const {
-  int32_t best = -1;
-  for (size_t i = 0; i < logits_.size(); ++i) {
-    if (logits_[i] > (best < 0 ? minus_infinity : logits_[static_cast<size_t>(best)])) {
-      best = static_cast<int32_t>(i);
-    }
-  }
-  return best;
-}
-
-// Logits become (logit - top) / temperature: at most 0, so that no temperature overflows them.
-int32_t Sampler::draw(float top) {
-  candidates_.clear();
-  for (size_t i = 0; i < logits_.size(); ++i) {
-    if (logits_[i] == minus_infinity) continue;
-    candidates_.push_back({(logits_[i] - top) / options_.temperature, static_cast<int32_t>(i)});
-  }
-  keep_top_k();
-  keep_probable();
-  const double drawn = next_uniform() * total_weight();
-  double sum = 0;  // ends at total_weight() to the bit, so that the last one drawn has a weight
-  for (const Candidate& c : candidates_) {
-    sum += weight(c);
-    if (sum >= drawn && weight(c) > 0) return c.token;
-  }
-  return candidates_.back().token;
-}
-
-double Sampler::weight(const Candidate& candidate) {
-  return std::exp(static_cast<double>(candidate.logit));
-}
-
-bool Sampler::better_first(const Candidate& a, const Candidate& b) {
-  return better(a.logit, a.token, b.logit, b.token);
-}
-
-double Sampler::total_weight() const {
-  double total = 0;
-  for (const Candidate& c : candidates_) total += weight(c);
-  return total;
-}
-
-void Sampler::keep_top_k() {
-  const size_t kept = static_cast<size_t>(options_.top_k);
-  if (kept == 0 || kept >= candidates_.size()) return;
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
-  std::nth_element(candidates_.begin(), end - 1, candidates_.end(), better_first);
-  candidates_.erase(end, candidates_.end());
-  // nth_element leaves an order of its own, which would differ between standard libraries.
-  std::sort(candidates_.begin(), candidates_.end(), better_first);
-}
-
-// Top-p, then min-p. Candidates are sorted from the front only as far as they are needed: of 200,000
-// a few dozen usually hold all the probability that counts.
-void Sampler::keep_probable() {
-  if (options_.top_p >= 1 && options_.min_p <= 0) return;
-  const double total = total_weight();
-  size_t kept = 0, sorted = 0;
-  for (double mass = 0; kept < candidates_.size(); ++kept) {
-    if (kept == sorted) {
-      sorted = std::min(candidates_.size(), sorted * 2 + 64);
-      std::partial_sort(candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
-                        candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
-                        candidates_.end(), better_first);
-    }
-    const double share = weight(candidates_[kept]);
-    const bool enough = mass >= options_.top_p * total && options_.top_p < 1;
-    if (kept > 0 && (enough || share < options_.min_p)) break;
-    mass += share;
-  }
-  candidates_.resize(kept);
-}
-
-// SplitMix64 (Steele, Lea, Flood 2014): 64 bits of state, the upper 53 bits of a draw.
-double Sampler::next_uniform() {
-  uint64_t z = random_state_ += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
 std::vector<TokenLogprob> Sampler::logprobs() const {
   if (drawn_ < 0) return {};
+  if (drawn_elsewhere_) return {{drawn_, drawn_logprob_}};
   const double top = *std::max_element(model_logits_.begin(), model_logits_.end());
   double total = 0;
   for (const float logit : model_logits_) total += std::exp(logit - top);

@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/draw.h"
+
 namespace minimax {
 
 struct LogitBias {
@@ -55,6 +57,11 @@ class Sampler {
   // Draws, and accepts what it drew. session_tokens: all tokens of the session, for the repetition
   // penalty. MINIMAX_INVALID_ARGUMENT when no token is left; nothing has changed then.
   int32_t sample(std::span<const float> logits, std::span<const int32_t> session_tokens);
+  // The same in two halves, for whoever draws from logits that lie elsewhere: only the logits of the model
+  // decide, and nobody asks for alternatives. Suppressed tokens are left to whoever draws.
+  bool draws_from_logits_alone() const;
+  DrawRule next_rule() const;
+  int32_t take(const DrawnToken& drawn);  // errors as sample()
   void accept(int32_t token);
   void reset();
 
@@ -63,37 +70,27 @@ class Sampler {
   SamplerState state() const { return {options_, random_state_, accepted_}; }
 
  private:
-  struct Candidate {
-    float logit;  // relative to the best one's, over the temperature
-    int32_t token;
-  };
-
   void mask(std::span<const float> logits, std::vector<float>& masked) const;
   void apply_bias();
   void apply_penalties(std::span<const int32_t> session_tokens);
   // logit = penalty(logit, count) of each token that occurs, once.
   template <typename Penalty>
   void penalize(std::span<const int32_t> tokens, const Penalty& penalty);
-  int32_t most_probable() const;
-  int32_t draw(float top);
-  static double weight(const Candidate& candidate);
-  static bool better_first(const Candidate& a, const Candidate& b);
-  double total_weight() const;
-  void keep_top_k();
-  void keep_probable();
-  double next_uniform();
+  int32_t keep_drawn(int32_t token);
 
   SamplerOptions options_;
   std::vector<int32_t> suppressed_;
   std::vector<int32_t> accepted_;
   uint64_t random_state_;
   int32_t drawn_ = -1;
+  float drawn_logprob_ = 0;  // when it was drawn elsewhere
+  bool drawn_elsewhere_ = false;
 
   // Taken once, used by every sample.
   std::vector<float> model_logits_;  // [V] of the last sample, suppressed ones at -infinity
   std::vector<float> logits_;        // [V] with bias and penalties
   std::vector<int32_t> counts_;      // [V] all zero between samples
-  std::vector<Candidate> candidates_;
+  Drawer drawer_;
 };
 
 }  // namespace minimax

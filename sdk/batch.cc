@@ -40,6 +40,9 @@ Batch::Batch(std::shared_ptr<Model> model, const BatchOptions& options)
     : model_(std::move(model)), options_(options) {
   parts_.reserve(static_cast<size_t>(options_.session_limit));
   entries_.reserve(static_cast<size_t>(options_.session_limit));
+  drawing_.reserve(static_cast<size_t>(options_.session_limit));
+  rows_.reserve(static_cast<size_t>(options_.session_limit));
+  drawn_.reserve(static_cast<size_t>(options_.session_limit));
 }
 
 uint64_t Batch::submit(Session& session, BatchWish wish) {
@@ -199,13 +202,39 @@ void Batch::encode_one() {
 }
 
 void Batch::draw_tokens() {
+  draw_on_device();
+  size_t next = 0;  // of drawing_, which is in the order of running_
   for (BatchRequest& request : running_) {
+    const bool is_drawn = next < drawing_.size() && drawing_[next] == &request;
+    const size_t place = is_drawn ? next++ : 0;
     if (!request.is_answering()) continue;
     attempt(request, [&] {
-      request.draw(told_);
+      request.draw(is_drawn ? std::optional(drawn_[place]) : std::nullopt, told_);
       make_room(request);
     });
   }
+}
+
+// With one call for all whose logits are on the device and decide alone.
+void Batch::draw_on_device() {
+  drawing_.clear();
+  rows_.clear();
+  for (BatchRequest& request : running_) {
+    if (!request.is_answering()) continue;
+    attempt(request, [&] {
+      if (const std::optional<LogitsRow> row = request.row_to_draw_from()) {
+        drawing_.push_back(&request);
+        rows_.push_back(*row);
+      }
+    });
+  }
+  if (rows_.empty()) return;
+  drawn_.resize(rows_.size());
+  const minimax_status status = guard([&] { model_->engine().sample(rows_, drawn_); });
+  if (status == MINIMAX_OK) return;
+  for (BatchRequest* request : drawing_) request->fail_with(status, last_error());
+  drawing_.clear();
+  set_last_error("");
 }
 
 // An answer without an end goes on as long as there are pages that nobody was promised.

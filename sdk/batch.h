@@ -72,6 +72,7 @@ class Batch final : public Borrower, public std::enable_shared_from_this<Batch> 
   void begin_prompts();
   void encode_one();
   void draw_tokens();
+  void draw_on_device();
   void make_room(BatchRequest& request);
   void tell();
   void plan_step();
@@ -106,6 +107,9 @@ class Batch final : public Borrower, public std::enable_shared_from_this<Batch> 
   // Of whoever steps; taken once.
   std::vector<BatchRequest*> parts_;  // whose entries_ are
   std::vector<StepEntry> entries_;
+  std::vector<BatchRequest*> drawing_;  // whose rows_ are
+  std::vector<LogitsRow> rows_;
+  std::vector<DrawnToken> drawn_;
   BatchEvents told_;  // not yet in events_
 };
 

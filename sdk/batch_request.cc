@@ -25,17 +25,12 @@ int64_t sum_at_most(int64_t a, int64_t b) {
 
 }  // namespace
 
-void BatchRequest::Row::take(int64_t, std::span<const float> row) {
-  std::copy(row.begin(), row.end(), session_.logits_room().begin());
-}
-
 BatchRequest::BatchRequest(Session& session, BatchWish wish, uint64_t ticket,
                            std::weak_ptr<Borrower> borrower)
     : session_(&session),
       model_(*session.model()),
       wish_(std::move(wish)),
       ticket_(ticket),
-      row_(session),
       sampler_(wish_.sampler),
       first_position_(position_at_home(session)),
       queued_(1),
@@ -69,7 +64,7 @@ void BatchRequest::check(const Session& session) const {
   session.require_whole();
   if (wish_.tokens.empty()) {
     require(wish_.answer.has_value(), "feeds_only is set, and there is nothing to feed");
-    (void)session.logits();  // refuses an empty session
+    session.require_logits();  // refuses an empty session
     return;
   }
   model_.check_tokens(wish_.tokens);
@@ -183,9 +178,14 @@ void BatchRequest::encode_next() {
   phase_ = Phase::feeding;
 }
 
-void BatchRequest::draw(BatchEvents& events) {
+std::optional<LogitsRow> BatchRequest::row_to_draw_from() const {
+  return session_->row_to_draw_from(sampler_->sampler);
+}
+
+void BatchRequest::draw(const std::optional<DrawnToken>& by_device, BatchEvents& events) {
   BatchEvents made(1);
-  drawn_ = sampler_->sampler.sample(session_->logits(), session_->timeline().tokens());
+  Sampler& sampler = sampler_->sampler;
+  drawn_ = by_device ? sampler.take(*by_device) : session_->draw(sampler);
   const bool is_end = model_.is_stop(drawn_) && !wish_.answer->ignore_stop_token;
   reason_after_drawn_ = is_end ? MINIMAX_STOP_TOKEN : 0;
   BatchEvent& event = made.front();
@@ -223,7 +223,11 @@ StepEntry BatchRequest::take_part(int64_t most_tokens, int64_t chunk_tokens) {
   passed_over_ = 0;
   if (is_answering()) {
     part_tokens_ = 1;
-    return {&session_->timeline_to_step(), {&drawn_, 1}, LogitsWanted::last, &row_, 0};
+    return {&session_->timeline_to_step(),
+            {&drawn_, 1},
+            LogitsWanted::last,
+            &session_->logits_sink(),
+            0};
   }
   const int64_t position = session_->timeline().position();
   const int64_t piece = std::min(tokens_to_branch(), chunk_tokens - position % chunk_tokens);
@@ -234,7 +238,7 @@ StepEntry BatchRequest::take_part(int64_t most_tokens, int64_t chunk_tokens) {
   }
   const auto first = static_cast<size_t>(counts_.fed_tokens);
   const auto tokens = std::span(wish_.tokens).subspan(first, static_cast<size_t>(part_tokens_));
-  LogitsSink* const sink = part_tokens_ == tokens_left() ? &row_ : nullptr;
+  LogitsSink* const sink = part_tokens_ == tokens_left() ? &session_->logits_sink() : nullptr;
   return {&session_->timeline_to_step(), tokens, LogitsWanted::last, sink,
           static_cast<int64_t>(first),   rows_};
 }

@@ -96,8 +96,11 @@ class BatchRequest {
   void start(BatchEvents& events) noexcept;
   void begin();  // takes over what is known of its prompt, and room for the rest
   void encode_next();
-  void draw(BatchEvents& events);  // the token that the next step feeds
-  void reserve_drawn();            // room for it, or the end
+  // What the device draws the next token from; none: draw() does it on the host.
+  std::optional<LogitsRow> row_to_draw_from() const;
+  // The token that the next step feeds, which the device may have drawn.
+  void draw(const std::optional<DrawnToken>& by_device, BatchEvents& events);
+  void reserve_drawn();  // room for it, or the end
   // Its part in the next step: up to so many tokens of its prompt, or the one that was drawn.
   StepEntry take_part(int64_t most_tokens, int64_t chunk_tokens);
   int64_t part_tokens() const { return part_tokens_; }
@@ -122,16 +125,6 @@ class BatchRequest {
   // A level more for each so many steps that others went first.
   static constexpr int64_t steps_to_rise = 16;
 
-  // Keeps the logits after the last token as the session's.
-  class Row final : public LogitsSink {
-   public:
-    explicit Row(Session& session) : session_(session) {}
-    void take(int64_t index, std::span<const float> row) override;
-
-   private:
-    Session& session_;
-  };
-
   void check(const Session& session) const;
   void foresee();
   BatchEvent describe(int32_t kind) const;
@@ -146,7 +139,6 @@ class BatchRequest {
   const Model& model_;
   BatchWish wish_;
   const uint64_t ticket_;
-  Row row_;
   std::shared_ptr<LentSampler> sampler_;  // of the answer
   std::optional<TextStream> stream_;      // says the answer
   std::vector<PlacedPicture> pictures_;   // encoded

@@ -71,7 +71,7 @@ minimax_status minimax_sampler_sample(minimax_sampler* sampler, const minimax_se
       minimax::fail(MINIMAX_WRONG_MODEL, "the sampler belongs to another engine than the session");
     }
     session->loan().require_home("the session");
-    *out_token = drawing.sample(session->logits(), session->timeline().tokens());
+    *out_token = session->draw(drawing);
   });
 }
 

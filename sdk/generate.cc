@@ -43,7 +43,7 @@ class Speaker {
 // Draws, says and feeds one token; the reason to stop after it, or 0.
 int32_t advance(Session& session, Sampler& sampler, const GenerateOptions& options,
                 Speaker& speaker, GenerateResult& result) {
-  const int32_t token = sampler.sample(session.logits(), session.timeline().tokens());
+  const int32_t token = session.draw(sampler);
   const bool is_end = session.model()->is_stop(token) && !options.ignore_stop_token;
   int32_t reason = is_end ? MINIMAX_STOP_TOKEN : speaker.say(token);
   const bool goes_on = !options.on_token || options.on_token(options.user, token) == 0;
@@ -63,7 +63,7 @@ int32_t advance(Session& session, Sampler& sampler, const GenerateOptions& optio
 
 GenerateResult generate(Session& session, Sampler& sampler, const GenerateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  (void)session.logits();  // refuses an empty session
+  session.require_logits();  // refuses an empty session
   Speaker speaker(*session.model(), options);
   GenerateResult result;
   session.begin();

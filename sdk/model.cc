@@ -42,6 +42,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
   }
   model->find_stop_tokens();
   model->find_suppressed();
+  model->engine_->set_suppressed(model->suppressed_);
   return model;
 }
 

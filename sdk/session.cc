@@ -11,24 +11,12 @@
 namespace minimax {
 namespace {
 
-// Keeps the last row.
-class LastRow : public LogitsSink {
- public:
-  explicit LastRow(std::span<float> to) : to_(to) {}
-  void take(int64_t, std::span<const float> row) override {
-    std::copy(row.begin(), row.end(), to_.begin());
-  }
-
- private:
-  std::span<float> to_;
-};
-
 // Keeps every row in the caller's memory, and the last one in the session's.
-class EveryRow final : public LastRow {
+class EveryRow final : public LogitsSink {
  public:
-  EveryRow(std::span<float> rows, std::span<float> last) : LastRow(last), rows_(rows) {}
+  EveryRow(std::span<float> rows, SessionLogits& last) : rows_(rows), last_(last) {}
   void take(int64_t index, std::span<const float> row) override {
-    LastRow::take(index, row);
+    last_.take(index, row);
     std::copy(row.begin(), row.end(),
               rows_.begin() +
                   static_cast<std::ptrdiff_t>(index) * static_cast<std::ptrdiff_t>(row.size()));
@@ -36,22 +24,16 @@ class EveryRow final : public LastRow {
 
  private:
   std::span<float> rows_;
+  SessionLogits& last_;
 };
 
-float logprob_of(std::span<const float> logits, int32_t token) {
-  const float top = *std::max_element(logits.begin(), logits.end());
-  double total = 0;
-  for (const float logit : logits) total += std::exp(static_cast<double>(logit) - top);
-  return static_cast<float>(logits[static_cast<size_t>(token)] - top - std::log(total));
-}
-
 // Turns the logits after each token into the probability of the next one.
-class Scores final : public LastRow {
+class Scores final : public LogitsSink {
  public:
-  Scores(std::span<const int32_t> tokens, std::span<float> logprobs, std::span<float> last)
-      : LastRow(last), tokens_(tokens), logprobs_(logprobs) {}
+  Scores(std::span<const int32_t> tokens, std::span<float> logprobs, SessionLogits& last)
+      : tokens_(tokens), logprobs_(logprobs), last_(last) {}
   void take(int64_t index, std::span<const float> row) override {
-    LastRow::take(index, row);
+    last_.take(index, row);
     const size_t next = static_cast<size_t>(index + 1);
     if (next < tokens_.size()) logprobs_[next] = logprob_of(row, tokens_[next]);
   }
@@ -59,6 +41,7 @@ class Scores final : public LastRow {
  private:
   std::span<const int32_t> tokens_;
   std::span<float> logprobs_;
+  SessionLogits& last_;
 };
 
 }  // namespace
@@ -66,27 +49,23 @@ class Scores final : public LastRow {
 Session::Session(std::shared_ptr<Model> model, int64_t rewind_tokens)
     : model_(std::move(model)),
       timeline_(model_->engine().new_timeline(rewind_tokens)),
-      logits_(static_cast<size_t>(model_->vocabulary_size())) {
+      logits_(model_->engine()) {
   model_->session_began(timeline_->state_bytes());
 }
 
 Session::Session(const SessionMark& mark)
     : model_(mark.model),
       timeline_(model_->engine().new_timeline(*mark.timeline)),
-      logits_(static_cast<size_t>(model_->vocabulary_size())),
-      pictures_(mark.pictures),
-      has_logits_(!mark.logits.empty()) {
-  std::copy(mark.logits.begin(), mark.logits.end(), logits_.begin());
+      logits_(model_->engine(), mark.logits),
+      pictures_(mark.pictures) {
   model_->session_began(timeline_->state_bytes());
 }
 
 Session::Session(SessionParts parts)
     : model_(std::move(parts.model)),
       timeline_(std::move(parts.timeline)),
-      logits_(std::move(parts.logits)),
-      pictures_(std::move(parts.pictures)),
-      has_logits_(!logits_.empty()) {
-  logits_.resize(static_cast<size_t>(model_->vocabulary_size()));
+      logits_(model_->engine(), std::move(parts.logits)),
+      pictures_(std::move(parts.pictures)) {
   model_->session_began(timeline_->state_bytes());
 }
 
@@ -110,8 +89,7 @@ void Session::feed(std::span<const int32_t> tokens, std::span<const PlacedPictur
 }
 
 void Session::feed_on(std::span<const int32_t> tokens, std::span<const PlacedPicture> pictures) {
-  LastRow last(logits_);
-  run(tokens, LogitsWanted::last, &last, pictures);
+  run(tokens, LogitsWanted::last, &logits_, pictures);
 }
 
 PrefixKey key_behind(PrefixKey key, const FedText& text) {
@@ -178,7 +156,7 @@ PrefixStanding Session::standing_in(const PrefixKey& wanted) const {
   standing.common = differs.first - own.begin();
   if (differs.first != own.end()) standing.next = *differs.first;
   const auto end = static_cast<int64_t>(wanted.size());
-  const bool is_there = standing.common == end && !standing.next && has_logits_;
+  const bool is_there = standing.common == end && !standing.next && has_logits();
   const int64_t reachable = is_there ? end : std::min(standing.common, end - 1);
   standing.reachable = reachable >= rewind_floor() ? reachable : 0;
   return standing;
@@ -202,8 +180,8 @@ void Session::take_over(const PrefixFound& found, int64_t end) {
     timeline_ = std::move(timeline);
     pictures_ = std::move(pictures);
     const std::vector<float>& logits = found.snapshot->logits;
-    has_logits_ = !logits.empty() && found.reusable == end;
-    if (has_logits_) std::copy(logits.begin(), logits.end(), logits_.begin());
+    logits_.clear();
+    if (found.reusable == end) logits_.set(logits);
     cut_pictures();
     return;
   }
@@ -240,7 +218,6 @@ FeedCounts Session::carry_out(const PrefixFound& found, const FedText& text, int
 void Session::feed_pieces(const PrefixFound& found, std::span<const int32_t> tokens,
                           std::span<const PlacedPicture> pictures) {
   const auto end = static_cast<int64_t>(tokens.size());
-  LastRow last(logits_);
   int64_t done = 0;
   const auto feed_up_to = [&](int64_t place, LogitsSink* sink) {
     std::vector<PlacedPicture> shifted(pictures.begin(), pictures.end());
@@ -253,14 +230,14 @@ void Session::feed_pieces(const PrefixFound& found, std::span<const int32_t> tok
     feed_up_to(branch - found.reusable, nullptr);
     keep_branch(end - done);
   }
-  if (done < end) feed_up_to(end, &last);
+  if (done < end) feed_up_to(end, &logits_);
 }
 
 std::shared_ptr<const PrefixSnapshot> Session::snapshot() const {
   auto made = std::make_shared<PrefixSnapshot>();
   made->timeline = timeline_->mark();
   made->pictures = pictures_;
-  if (has_logits_) made->logits = logits_;
+  made->logits = logits_.copy();
   return made;
 }
 
@@ -317,7 +294,7 @@ std::vector<PlacedPicture> Session::encode(const FedText& text, int64_t first_to
 }
 
 void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logits) {
-  const size_t needed = tokens.size() * logits_.size();
+  const size_t needed = tokens.size() * static_cast<size_t>(model_->vocabulary_size());
   require(logits.size() >= needed, "logits has room for ", logits.size(), " numbers, ", needed,
           " are needed");
   begin();
@@ -328,12 +305,12 @@ void Session::feed_logits(std::span<const int32_t> tokens, std::span<float> logi
 void Session::score(std::span<const int32_t> tokens, std::span<float> logprobs) {
   require_whole();
   model_->check_tokens(tokens);
-  require(timeline_->position() == 0 || has_logits_,
+  require(timeline_->position() == 0 || has_logits(),
           "the last feed was cancelled: there are no logits to score the first token with");
   std::vector<float> scores(tokens.size());
   if (!tokens.empty()) {
     scores[0] = timeline_->position() == 0 ? std::numeric_limits<float>::quiet_NaN()
-                                           : logprob_of(logits_, tokens[0]);
+                                           : logprob_of(logits_.read(), tokens[0]);
   }
   begin();
   Scores sink(tokens, scores, logits_);
@@ -353,9 +330,10 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
   expect_pictures(pictures.size());
   try {
     model_->engine().feed({timeline_.get(), tokens, wanted, sink, 0, rows}, cancel_);
-    has_logits_ = sink != nullptr;
+    if (!sink) logits_.clear();
+    if (sink == &logits_) logits_.arrived();
   } catch (const Error& error) {
-    if (timeline_->position() != before) has_logits_ = false;
+    if (timeline_->position() != before) logits_.clear();
     remember(pictures, before);
     is_poisoned_ = !leaves_whole(error.status());
     throw;
@@ -373,7 +351,11 @@ void Session::run(std::span<const int32_t> tokens, LogitsWanted wanted, LogitsSi
 }
 
 void Session::stepped(const SharedStep& step) {
-  has_logits_ = step.has_logits;
+  if (step.has_logits) {
+    logits_.arrived();
+  } else {
+    logits_.clear();
+  }
   const bool is_answer = step.part == SharedStep::Part::answer;
   (is_answer ? counts_.decode_ns : counts_.prefill_ns) += step.ns;
   (is_answer ? counts_.decode_tokens : counts_.prefill_tokens) +=
@@ -405,7 +387,7 @@ std::shared_ptr<const SessionMark> Session::mark() const {
   made->model = model_;
   made->timeline = timeline_->mark();
   made->pictures = pictures_;
-  if (has_logits_) made->logits = logits_;
+  made->logits = logits_.copy();
   return made;
 }
 
@@ -421,9 +403,7 @@ void Session::return_to(SessionParts parts) {
   timeline_->require_like(parts.timeline->shape());
   timeline_ = std::move(parts.timeline);
   pictures_ = std::move(parts.pictures);
-  has_logits_ = !parts.logits.empty();
-  // Callers may be looking at where they are.
-  if (has_logits_) std::copy(parts.logits.begin(), parts.logits.end(), logits_.begin());
+  logits_.set(parts.logits);
 }
 
 void Session::return_to(const SessionMark& mark) {
@@ -431,8 +411,7 @@ void Session::return_to(const SessionMark& mark) {
   std::vector<PictureSpan> pictures(mark.pictures);
   timeline_->return_to(*mark.timeline);
   pictures_ = std::move(pictures);
-  has_logits_ = !mark.logits.empty();
-  if (has_logits_) std::copy(mark.logits.begin(), mark.logits.end(), logits_.begin());
+  logits_.set(mark.logits);
 }
 
 void Session::rewind(int64_t token_count) {
@@ -447,7 +426,7 @@ void Session::rewind(int64_t token_count) {
   }
   if (token_count == 0) return;
   timeline_->rewind(position - token_count);
-  has_logits_ = false;
+  logits_.clear();
   cut_pictures();
 }
 
@@ -465,18 +444,36 @@ void Session::reset() {
   require_whole();
   timeline_->reset();
   pictures_.clear();
-  has_logits_ = false;
+  logits_.clear();
 }
 
-std::span<const float> Session::logits() const {
+void Session::require_logits() const {
   require_whole();
-  if (!has_logits_) {
+  if (!has_logits()) {
     fail(MINIMAX_NOT_AVAILABLE,
          timeline_->position() == 0
              ? "the session is empty: feed it first"
              : "the last feed was cancelled, or tokens were taken back: there are no logits");
   }
-  return logits_;
+}
+
+std::span<const float> Session::logits() const {
+  require_logits();
+  return logits_.read();
+}
+
+std::optional<LogitsRow> Session::row_to_draw_from(const Sampler& sampler) const {
+  require_logits();
+  if (!logits_.are_on_device() || !sampler.draws_from_logits_alone()) return std::nullopt;
+  return LogitsRow{logits_.on_device(), sampler.next_rule()};
+}
+
+int32_t Session::draw(Sampler& sampler) const {
+  const std::optional<LogitsRow> row = row_to_draw_from(sampler);
+  if (!row) return sampler.sample(logits(), timeline_->tokens());
+  DrawnToken drawn{};
+  model_->engine().sample({&*row, 1}, {&drawn, 1});
+  return sampler.take(drawn);
 }
 
 }  // namespace minimax

@@ -5,12 +5,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/sampler.h"
 #include "sdk/loan.h"
 #include "sdk/model.h"
 #include "sdk/prompt.h"
+#include "sdk/session_logits.h"
 
 namespace minimax {
 
@@ -69,7 +72,7 @@ struct SharedStep {
   enum class Part { prompt, answer };
   Part part;
   int64_t token_count;
-  bool has_logits;  // in Session::logits_room()
+  bool has_logits;  // Session::logits_sink() got them
   uint64_t ns;      // of the whole step
 };
 
@@ -120,7 +123,7 @@ class Session {
   // room for the tokens of all steps that follow; errors as of Engine::reserve, nothing has changed then.
   void reserve(int64_t token_count) { model_->engine().reserve(*timeline_, token_count); }
   Timeline& timeline_to_step() { return *timeline_; }
-  std::span<float> logits_room() { return logits_; }  // [V] for the logits after the last token
+  LogitsSink& logits_sink() { return logits_; }  // for those after the last token
   void stepped(const SharedStep& step);
   void step_failed(minimax_status status) { is_poisoned_ = !leaves_whole(status); }
   // What of the pictures has been fed since the position was `before`; takes no memory that was not
@@ -157,7 +160,14 @@ class Session {
   const Timeline& timeline() const { return *timeline_; }
   // [V]; MINIMAX_NOT_AVAILABLE when there are none.
   std::span<const float> logits() const;
-  bool has_logits() const { return has_logits_; }
+  bool has_logits() const { return logits_.are_there(); }
+  // MINIMAX_NOT_AVAILABLE when there are none.
+  void require_logits() const;
+  // Draws the token that follows, and the sampler accepts it: on the device where the logits are there and decide
+  // alone. Errors of Sampler::sample and logits().
+  int32_t draw(Sampler& sampler) const;
+  // What the device needs for that, for whoever draws for several sessions at once; none: draw() on the host.
+  std::optional<LogitsRow> row_to_draw_from(const Sampler& sampler) const;
   // In order of their positions.
   std::span<const PictureSpan> pictures() const { return pictures_; }
   const SessionCounts& counts() const { return counts_; }
@@ -187,9 +197,8 @@ class Session {
   Loan loan_;
   std::shared_ptr<Model> model_;
   std::unique_ptr<Timeline> timeline_;
-  std::vector<float> logits_;  // [V]
+  SessionLogits logits_;
   std::vector<PictureSpan> pictures_;
-  bool has_logits_ = false;
   bool is_poisoned_ = false;
   CachePolicy cache_policy_ = CachePolicy::use;
   std::atomic<bool> cancel_{false};

@@ -76,6 +76,8 @@ class Backend {
                      const Tensor& experts, const Tensor& shares) = 0;
   virtual void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
                    const Tensor& shares, const Tensor& out) = 0;
+  virtual void sample(std::span<const LogitsRow> rows, const Tensor& suppressed,
+                      const Tensor& tokens, const Tensor& logprobs) = 0;
 };
 
 }  // namespace minimax

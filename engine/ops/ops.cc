@@ -9,6 +9,8 @@
 namespace minimax::ops {
 namespace {
 
+constexpr int64_t most_tokens = int64_t{1} << 30;  // of a vocabulary: their numbers fit an int
+
 void check_shape(std::string_view name, const Tensor& tensor, const Shape& expected) {
   if (tensor.shape() == expected) return;
   fail(MINIMAX_INVALID_ARGUMENT, name, " is ", tensor.shape().to_string(), ", expected ",
@@ -289,6 +291,28 @@ void moe(Backend& backend, const Tensor& x, std::span<const ExpertWeights> weigh
   check("shares", shares, DType::f32, experts.shape());
   check("out", out, x.dtype(), x.shape());
   if (x.dim(0) > 0) backend.moe(x, weights, experts, shares, out);
+}
+
+void sample(Backend& backend, std::span<const LogitsRow> rows, const Tensor& suppressed,
+            const Tensor& tokens, const Tensor& logprobs) {
+  const auto count = static_cast<int64_t>(rows.size());
+  check("tokens", tokens, DType::i32, {count});
+  check("logprobs", logprobs, DType::f32, {count});
+  if (rows.empty()) return;
+  check_rank("logits", rows[0].logits, 1);
+  const int64_t vocabulary = rows[0].logits.dim(0);
+  require(vocabulary >= 1 && vocabulary <= most_tokens, "vocabulary of ", vocabulary,
+          ", expected 1 to ", most_tokens);
+  check("suppressed", suppressed, DType::i32, {suppressed_words(vocabulary)});
+  for (const LogitsRow& row : rows) {
+    check("logits", row.logits, DType::f32, {vocabulary});
+    const DrawRule& rule = row.rule;
+    require(rule.temperature >= 0 && rule.top_p >= 0 && rule.min_p >= 0 && rule.min_p <= 1 &&
+                rule.top_k >= 0 && rule.uniform >= 0 && rule.uniform < 1,
+            "a rule with temperature ", rule.temperature, ", top_k ", rule.top_k, ", top_p ",
+            rule.top_p, ", min_p ", rule.min_p, ", uniform ", rule.uniform, " is out of range");
+  }
+  backend.sample(rows, suppressed, tokens, logprobs);
 }
 
 }  // namespace minimax::ops

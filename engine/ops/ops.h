@@ -169,4 +169,22 @@ void route(Backend& backend, const Tensor& x, const Tensor& weight, RouterPrecis
 void moe(Backend& backend, const Tensor& x, std::span<const ExpertWeights> weights,
          const Tensor& experts, const Tensor& shares, const Tensor& out);
 
+// tokens[r] = what rows[r].rule (engine/draw.h) draws of rows[r].logits without the suppressed tokens,
+// logprobs[r] = log(softmax(rows[r].logits)[tokens[r]]), at temperature 1
+//
+//   rows        R of them, their logits [V] f32 wherever they lie; the list itself is the host's
+//   suppressed  [ceil(V / 32)]  i32  bit v mod 32 of number v / 32: token v is never drawn, and its
+//                                    probability is 0
+//   tokens      [R]  i32  out  -1: no token is left (all are suppressed, -infinity or not numbers)
+//   logprobs    [R]  f32  out  not said where no token is left
+// The same rows give the same tokens, always. Devices differ where a sum of weights comes as close to what is
+// drawn as its rounding: weights are f64 on the CPU, those of many tokens f32 on a GPU.
+void sample(Backend& backend, std::span<const LogitsRow> rows, const Tensor& suppressed,
+            const Tensor& tokens, const Tensor& logprobs);
+
+// How many numbers tell which of V tokens are suppressed.
+constexpr int64_t suppressed_words(int64_t vocabulary) {
+  return (vocabulary + 31) / 32;
+}
+
 }  // namespace minimax::ops

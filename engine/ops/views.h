@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/dtype.h"
+#include "engine/draw.h"
 #include "engine/tensor/tensor.h"
 
 namespace minimax {
@@ -89,6 +90,12 @@ struct StepSequences {
   std::span<const KvSequence> kv;
 };
 
+// What one token is drawn from, and how.
+struct LogitsRow {
+  Tensor logits;  // [V] f32
+  DrawRule rule;
+};
+
 // Steps that hand over the same operations.
 struct StepKey {
   int64_t tokens;     // T
@@ -107,6 +114,7 @@ struct StepLimits {
   int64_t expert_count;       // X
   int64_t experts_per_token;  // E
   int64_t expert_width;       // F
+  int64_t vocabulary = 0;     // V of ops::sample
   bool operator==(const StepLimits&) const = default;
 };
 
@@ -119,7 +127,8 @@ inline StepLimits larger(const StepLimits& a, const StepLimits& b) {
           .head_dim = std::max(a.head_dim, b.head_dim),
           .expert_count = std::max(a.expert_count, b.expert_count),
           .experts_per_token = std::max(a.experts_per_token, b.experts_per_token),
-          .expert_width = std::max(a.expert_width, b.expert_width)};
+          .expert_width = std::max(a.expert_width, b.expert_width),
+          .vocabulary = std::max(a.vocabulary, b.vocabulary)};
 }
 
 }  // namespace minimax

@@ -497,7 +497,8 @@ class Bench {
                      .head_dim = sizes_.D,
                      .expert_count = sizes_.X,
                      .experts_per_token = sizes_.E,
-                     .expert_width = sizes_.F});
+                     .expert_width = sizes_.F,
+                     .vocabulary = sizes_.V});
   }
 
   void run() {
@@ -505,7 +506,7 @@ class Bench {
         {"copy", &Bench::copy},           {"load", &Bench::load},       {"linear", &Bench::linear},
         {"norm", &Bench::norm},           {"rows", &Bench::rows},       {"route", &Bench::route},
         {"lightning", &Bench::lightning}, {"softmax", &Bench::softmax}, {"moe", &Bench::moe},
-        {"stack", &Bench::stack}};
+        {"sample", &Bench::sample},       {"stack", &Bench::stack}};
     for (const std::string& wanted : options_.only) {
       const bool known = std::any_of(sections.begin(), sections.end(),
                                      [&](const auto& section) { return section.first == wanted; });
@@ -1043,6 +1044,36 @@ class Bench {
     release();
   }
 
+  // --- drawing tokens ---
+
+  // Logits lie where the step before has left them: as far as they fit, in the cache.
+  void sample() {
+    const std::vector<std::pair<const char*, DrawRule>> rules{
+        {"greedy", {}},
+        {"temperature", {.temperature = 1}},
+        {"top-k 50", {.temperature = 1, .top_k = 50}},
+        {"top-p 0.9", {.temperature = 1, .top_p = 0.9f}},
+        {"min-p 0.05", {.temperature = 1, .min_p = 0.05f}}};
+    const int64_t words = ops::suppressed_words(sizes_.V);
+    const Tensor suppressed =
+        uploaded(DType::i32, {words}, std::vector<int32_t>(static_cast<size_t>(words)));
+    for (const int64_t B : {1, 16, 64}) {
+      const Tensor logits = filled(DType::f32, {B, sizes_.V}, Kind::normal, 3);
+      const Tensor tokens = take(DType::i32, {B}), logprobs = take(DType::f32, {B});
+      for (const auto& [name, rule] : rules) {
+        std::vector<LogitsRow> rows;
+        for (int64_t b = 0; b < B; ++b) {
+          rows.push_back({logits.at(b), rule});
+          rows.back().rule.uniform = (static_cast<double>(b) + 0.5) / static_cast<double>(B);
+        }
+        measure(text("sample ", name, " B ", B), Limit::read,
+                static_cast<double>(logits.size_bytes()), 1, Replay::yes, logprobs,
+                [=, this](size_t) { ops::sample(backend_, rows, suppressed, tokens, logprobs); });
+      }
+    }
+    release();
+  }
+
   // --- a whole stack of layers ---
 
   void stack();
@@ -1241,7 +1272,8 @@ void Bench::stack() {
 constexpr char usage[] =
     "ops_bench: operations beside the limits of the machine and other libraries\n"
     "  --device NAME         cuda:0 unless told; cpu, cpu:plain, ...\n"
-    "  --only SECTION,...    copy, load, linear, norm, rows, route, lightning, softmax, moe,\n"
+    "  --only SECTION,...    copy, load, linear, norm, rows, route, lightning, softmax, moe, "
+    "sample,\n"
     "                         stack; load and stack run only when they are named\n"
     "  --small               a small model, for any machine\n"
     "  --peers FILE          what peers.py --json wrote: limits, and other libraries\n"

@@ -310,6 +310,49 @@ def route(rows):
                  sets, graph=True, bytes=size + tokens * WIDTH * 2, limit="read")
 
 
+# --- drawing tokens ---
+
+
+def drawn(probabilities):
+    return torch.multinomial(probabilities, 1)
+
+
+def drawn_by_noise(logits):
+    """Gumbel's way: the largest of logits with noise, one pass and no sum."""
+    return (logits - torch.empty_like(logits).exponential_(1).log_()).argmax(-1)
+
+
+def top_k_drawn(logits):
+    values, tokens = logits.topk(50)
+    return tokens.gather(1, drawn(values.softmax(-1)))
+
+
+def top_p_drawn(logits):
+    values, tokens = logits.softmax(-1).sort(-1, descending=True)
+    return tokens.gather(1, drawn(values.masked_fill(values.cumsum(-1) - values >= 0.9, 0)))
+
+
+def min_p_drawn(logits):
+    shares = logits.softmax(-1)
+    return drawn(shares.masked_fill(shares < 0.05 * shares.amax(-1, True), 0))
+
+
+def sample(rows):
+    by_noise = torch.compile(drawn_by_noise)
+    for batch in (64, 16, 1):
+        logits = normal(batch, VOCABULARY, scale=3, dtype=torch.float32)
+        candidates = {
+            "greedy": {"argmax": lambda i: logits.argmax(-1)},
+            "temperature": {"softmax, multinomial": lambda i: drawn(logits.softmax(-1)),
+                            "torch.compile, Gumbel": lambda i: by_noise(logits)},
+            "top-k 50": {"topk, multinomial": lambda i: top_k_drawn(logits)},
+            "top-p 0.9": {"sort, multinomial": lambda i: top_p_drawn(logits)},
+            "min-p 0.05": {"softmax, multinomial": lambda i: min_p_drawn(logits)},
+        }
+        for name, bodies in candidates.items():
+            rows.add(f"sample {name} B {batch}", bodies, graph=True, bytes=batch * VOCABULARY * 4, limit="read")
+
+
 # --- lightning attention ---
 
 
@@ -696,7 +739,7 @@ def vision(rows):
 
 # --- the command line ---
 
-SECTIONS = {body.__name__: body for body in (rates, linear, norm, route, lightning, softmax, moe,
+SECTIONS = {body.__name__: body for body in (rates, linear, norm, route, sample, lightning, softmax, moe,
                                              vision, stack, transformers)}
 LONG = ("stack", "transformers")
 

@@ -48,6 +48,7 @@ class CountingBackend final : public Backend {
   }
   void route(T, T, RouterPrecision, T, T) override { ++calls; }
   void moe(T, std::span<const ExpertWeights>, T, T, T) override { ++calls; }
+  void sample(std::span<const LogitsRow>, T, T, T) override { ++calls; }
 
   int calls = 0;
 
@@ -407,6 +408,29 @@ TEST_F(MoeDoor, Tensors) {
                  call(x, i32_tensor({3, 2}), bf16_tensor({3, 2}), x));
   expect_refused("out is [3, 9], expected [3, 8]",
                  call(x, i32_tensor({3, 2}), tensor({3, 2}), tensor({3, 9})));
+}
+
+TEST_F(Door, Sample) {
+  const auto call = [](const std::vector<LogitsRow>& rows, const Tensor& suppressed,
+                       const Tensor& tokens, const Tensor& logprobs) {
+    return [=](Backend& b) { ops::sample(b, rows, suppressed, tokens, logprobs); };
+  };
+  const auto row = [](int64_t count, const DrawRule& rule = {}) {
+    return LogitsRow{tensor({count}), rule};
+  };
+  const Tensor words = i32_tensor({2}), tokens = i32_tensor({2}), logprobs = tensor({2});
+  expect_calls(1, call({row(33), row(33)}, words, tokens, logprobs));
+  expect_calls(0, call({}, words, i32_tensor({0}), tensor({0})));
+  expect_refused("tokens is [2], expected [1]", call({row(33)}, words, tokens, logprobs));
+  expect_refused("logprobs is i32, expected f32", call({row(33), row(33)}, words, tokens, tokens));
+  expect_refused("logits is [32], expected [33]",
+                 call({row(33), row(32)}, words, tokens, logprobs));
+  expect_refused("suppressed is [2], expected [1]",
+                 call({row(32), row(32)}, words, tokens, logprobs));
+  expect_refused("vocabulary of 0, expected 1 to 1073741824",
+                 call({row(0), row(0)}, words, tokens, logprobs));
+  expect_refused("a rule with temperature 1, top_k 0, top_p 1, min_p 2, uniform 0 is out of range",
+                 call({row(33), row(33, {.temperature = 1, .min_p = 2})}, words, tokens, logprobs));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/parity/far_backend.h"
 
+#include <map>
+
 #include "base/error.h"
 
 namespace minimax {
@@ -251,6 +253,24 @@ void FarBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights, co
   }
   device_->moe(far_x.tensor(), far, far_experts.tensor(), far_shares.tensor(), far_out.tensor());
   far_out.bring_back();
+}
+
+void FarBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppressed,
+                        const Tensor& tokens, const Tensor& logprobs) {
+  const Twin far_suppressed = same(suppressed), far_tokens = same(tokens),
+             far_logprobs = same(logprobs);
+  std::map<const void*, Twin> twins;  // rows may have logits in common
+  std::vector<LogitsRow> far;
+  for (const LogitsRow& row : rows) {
+    auto twin = twins.find(row.logits.raw());
+    if (twin == twins.end()) {
+      twin = twins.emplace(row.logits.raw(), same(row.logits)).first;
+    }
+    far.push_back({twin->second.tensor(), row.rule});
+  }
+  device_->sample(far, far_suppressed.tensor(), far_tokens.tensor(), far_logprobs.tensor());
+  far_tokens.bring_back();
+  far_logprobs.bring_back();
 }
 
 }  // namespace minimax

@@ -57,6 +57,8 @@ class FarBackend final : public Backend {
              const Tensor& experts, const Tensor& shares) override;
   void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
            const Tensor& shares, const Tensor& out) override;
+  void sample(std::span<const LogitsRow> rows, const Tensor& suppressed, const Tensor& tokens,
+              const Tensor& logprobs) override;
 
  private:
   // A tensor's copy on the device, of the same shape.

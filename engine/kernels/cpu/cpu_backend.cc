@@ -10,7 +10,10 @@
 namespace minimax {
 
 CpuBackend::CpuBackend(int thread_count, CpuCompute compute, Isa isa)
-    : kernels_(kernel_table(isa)), compute_(compute), threads_(thread_count) {
+    : kernels_(kernel_table(isa)),
+      compute_(compute),
+      threads_(thread_count),
+      row_samplers_(static_cast<size_t>(thread_count)) {
   assert(isa <= best_isa());
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "engine/kernels/cpu/kernel_table.h"
+#include "engine/kernels/plain/row_sampler.h"
 #include "engine/ops/backend.h"
 #include "engine/tensor/buffer.h"
 
@@ -63,6 +64,8 @@ class CpuBackend final : public Backend {
              const Tensor& experts, const Tensor& shares) override;
   void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
            const Tensor& shares, const Tensor& out) override;
+  void sample(std::span<const LogitsRow> rows, const Tensor& suppressed, const Tensor& tokens,
+              const Tensor& logprobs) override;
 
  private:
   void attend(const Tensor& q, float scale, const KvLayout& layout,
@@ -72,6 +75,7 @@ class CpuBackend final : public Backend {
   const KernelTable& kernels_;
   CpuCompute compute_;
   ThreadPool threads_;
+  std::vector<RowSampler> row_samplers_;  // one a thread; each grows with its first row
 
   // Scratch, taken by reserve(). linear.cc and moe.cc say what lies in theirs.
   StepLimits limits_{};

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/kernels/cuda/cuda_backend.h"
 #include "engine/kernels/cuda/rows.h"
+#include "engine/kernels/cuda/sample.h"
 
 namespace minimax {
 namespace {
@@ -110,6 +111,7 @@ CudaBackend::Scratch CudaBackend::scratch_layout(const StepLimits& limits) const
   at.starts = take((X + 1) * sizeof(int32_t));
   at.slots = take(T * E * sizeof(int32_t));
   at.places = take(T * E * sizeof(int32_t));
+  at.logits_chunks = take(sample_scratch_bytes(limits.vocabulary));
   // One after the other, so in the same place.
   const size_t start = at.total;
   at.hidden = take(T * E * F * sizeof(bfloat16));
@@ -132,6 +134,7 @@ void CudaBackend::reserve(const StepLimits& limits) {
   tables_.reserve(limits.tokens, std::min(limits.tokens, most_sequences));
   forget_recordings();
   scratch_ = std::move(scratch);
+  vocabulary_limit_ = limits.vocabulary;
   layout_ = layout;
 }
 
@@ -435,6 +438,20 @@ void CudaBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights,
   if (call.tokens <= moe_few_tokens && moe_few(launch, call)) return;
   if (device_.hopper && call.experts.tensor_maps && moe_hopper(launch, call)) return;
   moe_any(launch, call);
+}
+
+void CudaBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppressed,
+                         const Tensor& tokens, const Tensor& logprobs) {
+  const int64_t vocabulary = rows[0].logits.dim(0);
+  assert(vocabulary <= vocabulary_limit_);
+  const Launcher launch = begin("sample");
+  sample_rows(launch, {.rows = tables_.draws(rows),
+                       .row_count = static_cast<int>(rows.size()),
+                       .vocabulary = static_cast<int>(vocabulary),
+                       .suppressed = static_cast<const uint32_t*>(suppressed.raw()),
+                       .tokens = tokens.data<int32_t>(),
+                       .logprobs = logprobs.data<float>(),
+                       .chunks = scratch_at<LogitsChunk>(layout_.logits_chunks)});
 }
 
 }  // namespace minimax

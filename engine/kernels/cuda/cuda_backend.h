@@ -84,6 +84,8 @@ class CudaBackend final : public Backend {
              const Tensor& experts, const Tensor& shares) override;
   void moe(const Tensor& x, std::span<const ExpertWeights> weights, const Tensor& experts,
            const Tensor& shares, const Tensor& out) override;
+  void sample(std::span<const LogitsRow> rows, const Tensor& suppressed, const Tensor& tokens,
+              const Tensor& logprobs) override;
 
  private:
   // A recorded step.
@@ -94,7 +96,7 @@ class CudaBackend final : public Backend {
   };
   // Where the scratch memory of operations lies.
   struct Scratch {
-    size_t starts, slots, places, counters, hidden, partial, attention, total;
+    size_t starts, slots, places, counters, logits_chunks, hidden, partial, attention, total;
   };
 
   Launcher begin(const char* operation);
@@ -117,6 +119,7 @@ class CudaBackend final : public Backend {
   StepTables tables_;
 
   Scratch layout_{};
+  int64_t vocabulary_limit_ = 0;
   Buffer scratch_;
   // The choices that the last operation routed: their plan still stands in the scratch memory.
   const void* routed_ = nullptr;

@@ -26,7 +26,7 @@ bool is_list(std::span<const Entry> list, std::span<const Entry> known) {
 
 StepTables::~StepTables() {
   for (const Mirror* mirror :
-       {&positions_, &lightning_, &lightning_rows_, &kv_, &kv_rows_, &pages_}) {
+       {&positions_, &lightning_, &lightning_rows_, &kv_, &kv_rows_, &pages_, &draws_}) {
     cudaFreeHost(mirror->pinned);
   }
   if (copied_) cudaEventDestroy(copied_);
@@ -40,6 +40,7 @@ void StepTables::reserve(int64_t tokens, int64_t sequences) {
   fit(lightning_, entries * sizeof(DeviceLightning));
   fit(kv_, entries * sizeof(DeviceKv));
   fit(pages_, 4096 * sizeof(void*));
+  fit(draws_, entries * sizeof(DeviceDraw));
 }
 
 void StepTables::fit(Mirror& mirror, size_t size_bytes) {
@@ -156,6 +157,20 @@ DeviceTable<DeviceKv> StepTables::copy(std::span<const KvSequence> sequences) {
   return {static_cast<const DeviceKv*>(kv_.device.data()), entries,
           static_cast<const int32_t*>(kv_rows_.device.data()),
           page_list_.empty() ? nullptr : *std::min_element(page_list_.begin(), page_list_.end())};
+}
+
+const DeviceDraw* StepTables::draws(std::span<const LogitsRow> rows) {
+  draw_entries_.clear();
+  for (const LogitsRow& row : rows) {
+    draw_entries_.push_back({.logits = row.logits.data<float>(),
+                             .uniform = row.rule.uniform,
+                             .temperature = row.rule.temperature,
+                             .top_p = row.rule.top_p,
+                             .min_p = row.rule.min_p,
+                             .top_k = row.rule.top_k});
+  }
+  store(draws_, draw_entries_.data(), draw_entries_.size() * sizeof(DeviceDraw));
+  return static_cast<const DeviceDraw*>(draws_.device.data());
 }
 
 }  // namespace minimax

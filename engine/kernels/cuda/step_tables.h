@@ -35,6 +35,16 @@ struct DeviceKv {
   std::byte* const* pages;
 };
 
+// As LogitsRow.
+struct DeviceDraw {
+  const float* logits;  // [V]
+  double uniform;
+  float temperature;
+  float top_p;
+  float min_p;
+  int32_t top_k;
+};
+
 // One kind of sequence on the device.
 template <typename Entry>
 struct DeviceTable {
@@ -70,6 +80,9 @@ class StepTables {
   DeviceTable<DeviceLightning> lightning(std::span<const LightningSequence> sequences);
   DeviceTable<DeviceKv> kv(std::span<const KvSequence> sequences);
 
+  // Rows to draw from; of no step. Ordered likewise.
+  const DeviceDraw* draws(std::span<const LogitsRow> rows);
+
   // Changes when a table had to move: what was recorded before is of no use any more.
   int64_t generation() const { return generation_; }
 
@@ -101,9 +114,10 @@ class StepTables {
   cudaEvent_t copied_ = nullptr;
   int64_t generation_ = 0;
   Known step_;
-  Mirror positions_, lightning_, lightning_rows_, kv_, kv_rows_, pages_;
+  Mirror positions_, lightning_, lightning_rows_, kv_, kv_rows_, pages_, draws_;
   std::vector<DeviceLightning> lightning_entries_;
   std::vector<DeviceKv> kv_entries_;
+  std::vector<DeviceDraw> draw_entries_;
   std::vector<int32_t> row_numbers_;
   std::vector<std::byte*> page_list_;
 };

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/kernels/plain/row_sampler.h"
+
 namespace minimax {
 namespace {
 
@@ -384,6 +386,16 @@ void PlainBackend::moe(const Tensor& x, std::span<const ExpertWeights> weights,
             shares.row<float>(t)[slot] * dot(hidden.data(), expert.down.values, w);
       }
     }
+  }
+}
+
+void PlainBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppressed,
+                          const Tensor& tokens, const Tensor& logprobs) {
+  RowSampler sampler;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const DrawnToken drawn = sampler.sample(rows[r], suppressed);
+    tokens.data<int32_t>()[r] = drawn.token;
+    logprobs.data<float>()[r] = drawn.logprob;
   }
 }
 
