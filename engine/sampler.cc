@@ -59,6 +59,7 @@ Sampler::Sampler(SamplerOptions options, int64_t vocabulary_size,
   logits_.resize(size);
   counts_.resize(size);
   candidates_.reserve(size);
+  weights_.reserve(size);
 }
 
 Sampler Sampler::restored(SamplerState state, int64_t vocabulary_size,
@@ -160,11 +161,14 @@ int32_t Sampler::draw(float top) {
   }
   keep_top_k();
   keep_probable();
-  const double drawn = next_uniform() * total_weight();
-  double sum = 0;  // ends at total_weight() to the bit, so that the last one drawn has a weight
-  for (const Candidate& c : candidates_) {
-    sum += weight(c);
-    if (sum >= drawn && weight(c) > 0) return c.token;
+  weights_.clear();
+  double total = 0;
+  for (const Candidate& c : candidates_) total += weights_.emplace_back(weight(c));
+  const double drawn = next_uniform() * total;
+  double sum = 0;  // ends at the total to the bit, so that the last one drawn has a weight
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    sum += weights_[i];
+    if (sum >= drawn && weights_[i] > 0) return candidates_[i].token;
   }
   return candidates_.back().token;
 }

@@ -94,6 +94,7 @@ class Sampler {
   std::vector<float> logits_;        // [V] with bias and penalties
   std::vector<int32_t> counts_;      // [V] all zero between samples
   std::vector<Candidate> candidates_;
+  std::vector<double> weights_;  // of the candidates, where one is drawn
 };
 
 }  // namespace minimax

@@ -132,7 +132,8 @@ TEST_P(Linear, NeverRoundsForLogits) {
 }
 
 TEST_P(Linear, GivesTheSameBitsForAnyNumberOfThreads) {
-  for (const Case& shape : {Case{1, 257, 127}, Case{8, 300, 65}, Case{100, 257, 600}}) {
+  for (const Case& shape :
+       {Case{1, 257, 127}, Case{8, 300, 65}, Case{13, 300, 65}, Case{100, 257, 600}}) {
     for (const CpuCompute compute : {CpuCompute::f32, CpuCompute::bf16}) {
       std::vector<float> first;
       for (const int threads : {1, 2, 3}) {
