@@ -32,6 +32,15 @@ void multiply_few(ThreadPool& threads, const LinearKernels& kernels, const Tenso
   });
 }
 
+// Longer rows would come from a farther cache for each four rows of the weight; tiles take them in
+// parts.
+bool suits_pairs(const LinearKernels& kernels, const Tensor& x, const Tensor& weight) {
+  constexpr int64_t stays_near_bytes = 32 << 10;
+  const int64_t rounded_bytes = x.dim(0) * x.dim(1) * static_cast<int64_t>(sizeof(bf16));
+  return kernels.dot_pairs && weight.dtype() == DType::bf16 && x.dim(0) <= pair_row_limit &&
+         rounded_bytes <= stays_near_bytes;
+}
+
 // Sixteen rows and fewer in bf16: weights are multiplied where they lie, as packing them is shared by
 // too few rows.
 void multiply_pairs(ThreadPool& threads, const LinearKernels& kernels, const Tensor& x,
@@ -238,8 +247,7 @@ void CpuBackend::linear(const Tensor& x, const Weight& weight, Activation activa
   const LinearKernels& kernels = kernels_.linear;
   if (x.dim(0) <= dot_row_limit) {
     multiply_few(threads_, kernels, x, weight.values, activation, out);
-  } else if (x.dim(0) <= pair_row_limit && weight.values.dtype() == DType::bf16 &&
-             compute_ == CpuCompute::bf16 && kernels.dot_pairs) {
+  } else if (compute_ == CpuCompute::bf16 && suits_pairs(kernels, x, weight.values)) {
     multiply_pairs(threads_, kernels, x, weight.values, activation, out, linear_scratch_);
   } else {
     multiply_many(threads_, kernels, tile_kernels(kernels, weight.values.dtype(), compute_), x,

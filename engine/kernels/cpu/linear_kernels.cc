@@ -227,7 +227,7 @@ constexpr int pair_side = 4;  // rows of x and of the weight at a time
 static_assert(pair_side * pair_side == lanes);
 
 // Products of the rows x[i] with the rows weight[j], in lane pair_side * i + j. The weight's rows are
-// side by side in memory; requests for `lines` of what follows them go with each step.
+// side by side in memory; requests for `lines` of what follows them, up to `end`, go with each step.
 template <int lines>
 F32 dot_square(const bf16* const (&x)[pair_side], const bf16* const (&weight)[pair_side],
                int64_t inputs, const char*& ahead, const char* end) {
@@ -281,6 +281,8 @@ void dot_squares(const PairRows& rows, const bf16* weight, int64_t outputs, int6
   const char* ahead = begin;
   for (; ahead < end && ahead < begin + ahead_bytes; ahead += 64) __builtin_prefetch(ahead);
   for (int64_t n = 0; n < outputs; n += pair_side) {
+    const int64_t behind = (outputs - n - pair_side) * inputs * static_cast<int64_t>(sizeof(bf16));
+    const char* const stop = behind > ahead_bytes ? end - behind + ahead_bytes : end;
     const bf16* w[pair_side];  // the last row stands in for those that are not there, as for x
     for (int j = 0; j < pair_side; ++j) {
       w[j] = weight + (n + j < outputs ? n + j : outputs - 1) * inputs;
@@ -292,7 +294,7 @@ void dot_squares(const PairRows& rows, const bf16* weight, int64_t outputs, int6
         x[i] = rows.x[first + i < rows.count ? first + i : rows.count - 1];
       }
       float products[lanes];
-      store(products, dot_square<lines>(x, w, inputs, ahead, end));
+      store(products, dot_square<lines>(x, w, inputs, ahead, stop));
       for (int i = 0; i < pair_side && first + i < rows.count; ++i) {
         float* const out = rows.out[first + i] + n;
         if (count == pair_side) {
