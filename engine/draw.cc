@@ -48,11 +48,15 @@ int32_t Drawer::draw(std::span<const float> logits, const DrawRule& rule) {
   }
   keep_top_k(rule.top_k);
   keep_probable(rule.top_p, rule.min_p);
-  const double drawn = rule.uniform * total_weight();
-  double sum = 0;  // ends at total_weight() to the bit, so that the last one drawn has a weight
-  for (const Candidate& c : candidates_) {
-    sum += weight(c);
-    if (sum >= drawn && weight(c) > 0) return c.token;
+  weights_.clear();
+  weights_.reserve(candidates_.size());
+  double total = 0;
+  for (const Candidate& c : candidates_) total += weights_.emplace_back(weight(c));
+  const double drawn = rule.uniform * total;
+  double sum = 0;  // ends at the total to the bit, so that the last one drawn has a weight
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    sum += weights_[i];
+    if (sum >= drawn && weights_[i] > 0) return candidates_[i].token;
   }
   return candidates_.back().token;
 }

@@ -54,6 +54,7 @@ class Drawer {
   void keep_probable(float top_p, float min_p);
 
   std::vector<Candidate> candidates_;
+  std::vector<double> weights_;  // of the candidates, where one is drawn
 };
 
 }  // namespace minimax

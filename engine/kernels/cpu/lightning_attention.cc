@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t block = lightning_block;
 constexpr int64_t few_rows = 4;    // up to here keys are taken as they lie, beyond them by columns
 constexpr int64_t group_rows = 8;  // queries that skip together what none of them may see
+constexpr int64_t tasks_per_thread = 16;
 
 // Powers of the decay of one token, exp(-slope).
 struct Decay {
@@ -75,9 +76,9 @@ class HeadWalk {
     return static_cast<size_t>((4 * block * width + block * block + width + 15) / 16 * 16);
   }
 
-  HeadWalk(const AttentionKernels& kernels, const Head& head, float slope, int64_t committed,
+  HeadWalk(const AttentionKernels& kernels, const Head& head, const Decay& decay, int64_t committed,
            float* scratch)
-      : kernels_(kernels), head_(head), decay_(slope), committed_(committed) {
+      : kernels_(kernels), head_(head), decay_(decay), committed_(committed) {
     const auto take = [&](int64_t count) { return std::exchange(scratch, scratch + count); };
     queries_ = take(block * head.width);
     keys_ = take(block * head.width);
@@ -131,23 +132,26 @@ class HeadWalk {
     q_step_ = head_.qkv_step;
     if (rows > few_rows) gather_queries();
 
-    float* const out = out_row(0);
-    kernels_.f32_kv.product({.a = q_,
-                             .a_step = q_step_,
-                             .b = head_.state,
-                             .b_step = head_.width,
-                             .out = out,
-                             .out_step = head_.out_step,
-                             .keep = nullptr,
-                             .rows = rows,
-                             .inner = head_.width,
-                             .columns = head_.width});
+    // Before the first fold the state is zero, and is not read.
+    const bool has_state = committed_ > 0;
+    if (has_state) {
+      kernels_.f32_kv.product({.a = q_,
+                               .a_step = q_step_,
+                               .b = head_.state,
+                               .b_step = head_.width,
+                               .out = out_row(0),
+                               .out_step = head_.out_step,
+                               .keep = nullptr,
+                               .rows = rows,
+                               .inner = head_.width,
+                               .columns = head_.width});
+    }
     const float since_commit = decay_.over(start - committed_);
     float state_share[block];
     for (int64_t i = 0; i < rows; ++i) {
       state_share[i] = decay_.after[first - start + i + 1] * since_commit;
     }
-    const float* keep = state_share;
+    const float* keep = has_state ? state_share : nullptr;
     for (int64_t key_start = committed_; key_start <= start; key_start += block) {
       const int64_t key_last = std::min(key_start + block, last);
       for (int64_t key = key_start; key < key_last; keep = once_) {
@@ -159,7 +163,7 @@ class HeadWalk {
   }
 
   // out = keep * out + sum over j of exp(-slope * (i - j)) (q_i . k_j) v_j, for the tokens j of the
-  // run, which begins at `key`.
+  // run, which begins at `key`. Where keep is null nothing of out is kept.
   void add_run(const Run& run, int64_t key, const float* keep) {
     const int64_t start = first_ / block * block;
     const bool same_block = key >= start;
@@ -197,7 +201,7 @@ class HeadWalk {
                                .b_step = run.step,
                                .out = out_row(row),
                                .out_step = head_.out_step,
-                               .keep = keep + row,
+                               .keep = keep ? keep + row : nullptr,
                                .rows = rows,
                                .inner = seen,
                                .columns = head_.width});
@@ -277,7 +281,7 @@ class HeadWalk {
 
   const AttentionKernels& kernels_;
   const Head& head_;
-  const Decay decay_;
+  const Decay& decay_;
   int64_t committed_;
 
   float* queries_;         // [block, D]
@@ -328,20 +332,28 @@ void CpuBackend::lightning_attention(const Tensor& qkv, const Tensor& slope, int
                                      const Tensor& out) {
   const int64_t head_count = qkv.dim(1);
   const int64_t width = qkv.dim(3);
-  const int64_t item_count = static_cast<int64_t>(sequences.size()) * head_count;
+  const auto sequence_count = static_cast<int64_t>(sequences.size());
+  const int64_t item_count = sequence_count * head_count;
+  // A task takes one head of several sequences, which share its powers.
+  const int64_t tasks_per_head = std::min(
+      sequence_count, (threads_.thread_count() * tasks_per_thread + head_count - 1) / head_count);
   const size_t scratch_floats = HeadWalk::scratch_floats(width);
   assert(attention_scratch_.size_bytes() >=
          scratch_floats * sizeof(float) * static_cast<size_t>(threads_.thread_count()));
 
   const int64_t cost = (item_count + qkv.dim(0) * head_count) * width * width;
-  share_out(threads_, item_count, cost, [&](int64_t item, int thread) {
-    const LightningSequence& sequence = sequences[static_cast<size_t>(item / head_count)];
-    const int64_t h = item % head_count;
-    const Head head = head_of(qkv, layer, sequence, h, out);
+  share_out(threads_, head_count * tasks_per_head, cost, [&](int64_t task, int thread) {
+    const int64_t h = task / tasks_per_head, part = task % tasks_per_head;
+    const Decay decay(slope.data<float>()[h]);
     float* const scratch = static_cast<float*>(attention_scratch_.data()) +
                            static_cast<size_t>(thread) * scratch_floats;
-    HeadWalk(kernels_.attention, head, slope.data<float>()[h], sequence.committed, scratch)
-        .walk(sequence.committed_after);
+    for (int64_t s = sequence_count * part / tasks_per_head;
+         s < sequence_count * (part + 1) / tasks_per_head; ++s) {
+      const LightningSequence& sequence = sequences[static_cast<size_t>(s)];
+      const Head head = head_of(qkv, layer, sequence, h, out);
+      HeadWalk(kernels_.attention, head, decay, sequence.committed, scratch)
+          .walk(sequence.committed_after);
+    }
   });
 }
 

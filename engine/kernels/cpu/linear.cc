@@ -8,6 +8,8 @@
 
 #include <cassert>
 
+#include "engine/kernels/cpu/share_out.h"
+
 namespace minimax {
 namespace {
 
@@ -25,6 +27,40 @@ void multiply_few(ThreadPool& threads, const LinearKernels& kernels, const Tenso
       rows.out[t] = out.row<float>(t) + first;
     }
     dot(kernels, rows, weight, first, count);
+    if (activation == Activation::none) return;
+    for (int t = 0; t < rows.count; ++t) kernels.silu(rows.out[t], count);
+  });
+}
+
+// Longer rows would come from a farther cache for each four rows of the weight; tiles take them in
+// parts.
+bool suits_pairs(const LinearKernels& kernels, const Tensor& x, const Tensor& weight) {
+  constexpr int64_t stays_near_bytes = 32 << 10;
+  const int64_t rounded_bytes = x.dim(0) * x.dim(1) * static_cast<int64_t>(sizeof(bf16));
+  return kernels.dot_pairs && weight.dtype() == DType::bf16 && x.dim(0) <= pair_row_limit &&
+         rounded_bytes <= stays_near_bytes;
+}
+
+// Sixteen rows and fewer in bf16: weights are multiplied where they lie, as packing them is shared by
+// too few rows.
+void multiply_pairs(ThreadPool& threads, const LinearKernels& kernels, const Tensor& x,
+                    const Tensor& weight, Activation activation, const Tensor& out,
+                    const Buffer& scratch) {
+  const int64_t outputs = weight.dim(0), inputs = weight.dim(1);
+  auto* const rounded = static_cast<bf16*>(scratch.data());
+  PairRows all{.count = static_cast<int>(x.dim(0)), .x = {}, .out = {}};
+  for (int t = 0; t < all.count; ++t) {
+    all.x[t] = rounded + t * inputs;
+    all.out[t] = out.row<float>(t);
+  }
+  share_out(threads, all.count, all.count * inputs,
+            [&](int64_t t, int) { kernels.round(x.row<float>(t), rounded + t * inputs, inputs); });
+  const int64_t block = dot_block(weight, outputs, threads.thread_count());
+  threads.for_each(ceil_div(outputs, block), [&](int64_t index) {
+    const int64_t first = index * block, count = std::min(block, outputs - first);
+    PairRows rows = all;
+    for (int t = 0; t < rows.count; ++t) rows.out[t] += first;
+    kernels.dot_pairs(rows, weight.row<bf16>(first), count, inputs);
     if (activation == Activation::none) return;
     for (int t = 0; t < rows.count; ++t) kernels.silu(rows.out[t], count);
   });
@@ -211,6 +247,8 @@ void CpuBackend::linear(const Tensor& x, const Weight& weight, Activation activa
   const LinearKernels& kernels = kernels_.linear;
   if (x.dim(0) <= dot_row_limit) {
     multiply_few(threads_, kernels, x, weight.values, activation, out);
+  } else if (compute_ == CpuCompute::bf16 && suits_pairs(kernels, x, weight.values)) {
+    multiply_pairs(threads_, kernels, x, weight.values, activation, out, linear_scratch_);
   } else {
     multiply_many(threads_, kernels, tile_kernels(kernels, weight.values.dtype(), compute_), x,
                   weight.values, activation, out, linear_scratch_);

@@ -214,6 +214,119 @@ void pack_weight(const void* weight, int64_t stride, int rows, int64_t inputs, f
   }
 }
 
+// --- dot products of pairs ---
+
+#if defined(__AVX512BF16__)
+struct MultiplyPairs {
+  static F32 add(F32 x, F32 weight, F32 sum) {
+    return {_mm512_dpbf16_ps(sum.v, (__m512bh)x.v, (__m512bh)weight.v)};
+  }
+};
+
+constexpr int pair_side = 4;  // rows of x and of the weight at a time
+static_assert(pair_side * pair_side == lanes);
+
+// Products of the rows x[i] with the rows weight[j], in lane pair_side * i + j. The weight's rows are
+// side by side in memory; requests for `lines` of what follows them, up to `end`, go with each step.
+template <int lines>
+F32 dot_square(const bf16* const (&x)[pair_side], const bf16* const (&weight)[pair_side],
+               int64_t inputs, const char*& ahead, const char* end) {
+  constexpr int64_t step = lanes * WeightPairs::inputs, line_bytes = 64;
+  F32 products[lanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; ++i) products[i] = broadcast(0);
+  int64_t k = 0;
+  for (; k + step <= inputs; k += step) {
+#pragma GCC unroll 4
+    for (int i = 0; i < lines; ++i) {
+      __builtin_prefetch(ahead);
+      ahead = end - ahead > line_bytes ? ahead + line_bytes : ahead;
+    }
+    F32 w[pair_side];
+#pragma GCC unroll 4
+    for (int j = 0; j < pair_side; ++j) w[j] = WeightPairs::read(weight[j] + k);
+#pragma GCC unroll 4
+    for (int i = 0; i < pair_side; ++i) {
+      const F32 row = WeightPairs::read(x[i] + k);
+#pragma GCC unroll 4
+      for (int j = 0; j < pair_side; ++j) {
+        F32& product = products[pair_side * i + j];
+        product = MultiplyPairs::add(row, w[j], product);
+      }
+    }
+  }
+  if (k < inputs) {
+#pragma GCC unroll 4
+    for (int i = 0; i < pair_side; ++i) {
+      const F32 row = WeightPairs::read_part(x[i] + k, inputs - k);
+#pragma GCC unroll 4
+      for (int j = 0; j < pair_side; ++j) {
+        F32& product = products[pair_side * i + j];
+        product =
+            MultiplyPairs::add(row, WeightPairs::read_part(weight[j] + k, inputs - k), product);
+      }
+    }
+  }
+  return sums(products);
+}
+
+// Four rows of the weight come from memory with the first four of x, and from the cache with the
+// others; what is asked for meanwhile is so far ahead.
+template <int squares>
+void dot_squares(const PairRows& rows, const bf16* weight, int64_t outputs, int64_t inputs) {
+  constexpr int lines = (pair_side + squares - 1) / squares;
+  constexpr int64_t ahead_bytes = 8 << 10;
+  const auto* const begin = reinterpret_cast<const char*>(weight);
+  const char* const end = begin + outputs * inputs * static_cast<int64_t>(sizeof(bf16));
+  const char* ahead = begin;
+  for (; ahead < end && ahead < begin + ahead_bytes; ahead += 64) __builtin_prefetch(ahead);
+  for (int64_t n = 0; n < outputs; n += pair_side) {
+    const int64_t behind = (outputs - n - pair_side) * inputs * static_cast<int64_t>(sizeof(bf16));
+    const char* const stop = behind > ahead_bytes ? end - behind + ahead_bytes : end;
+    const bf16* w[pair_side];  // the last row stands in for those that are not there, as for x
+    for (int j = 0; j < pair_side; ++j) {
+      w[j] = weight + (n + j < outputs ? n + j : outputs - 1) * inputs;
+    }
+    const int64_t left = outputs - n, count = left < pair_side ? left : pair_side;
+    for (int first = 0; first < rows.count; first += pair_side) {
+      const bf16* x[pair_side];
+      for (int i = 0; i < pair_side; ++i) {
+        x[i] = rows.x[first + i < rows.count ? first + i : rows.count - 1];
+      }
+      float products[lanes];
+      store(products, dot_square<lines>(x, w, inputs, ahead, stop));
+      for (int i = 0; i < pair_side && first + i < rows.count; ++i) {
+        float* const out = rows.out[first + i] + n;
+        if (count == pair_side) {
+          memcpy(out, products + pair_side * i, sizeof(float) * pair_side);
+        } else {
+          for (int64_t j = 0; j < count; ++j) out[j] = products[pair_side * i + j];
+        }
+      }
+    }
+  }
+}
+
+void dot_pairs(const PairRows& rows, const bf16* weight, int64_t outputs, int64_t inputs) {
+  switch ((rows.count + pair_side - 1) / pair_side) {
+    case 1:
+      return dot_squares<1>(rows, weight, outputs, inputs);
+    case 2:
+      return dot_squares<2>(rows, weight, outputs, inputs);
+    case 3:
+      return dot_squares<3>(rows, weight, outputs, inputs);
+    case 4:
+      return dot_squares<4>(rows, weight, outputs, inputs);
+  }
+}
+
+void round_to_bf16(const float* x, bf16* out, int64_t count) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, load(x + i));
+  if (i < count) store_part(out + i, load_part(x + i, count - i), count - i);
+}
+#endif
+
 // --- tiles ---
 
 void silu_in_place(float* x, int64_t count) {
@@ -236,13 +349,6 @@ __attribute__((noinline)) void store_columns(const Tile& tile, const F32 (&sums)
 struct MultiplyF32 {
   static F32 add(F32 x, F32 weight, F32 sum) { return fma(x, weight, sum); }
 };
-#if defined(__AVX512BF16__)
-struct MultiplyPairs {
-  static F32 add(F32 x, F32 weight, F32 sum) {
-    return {_mm512_dpbf16_ps(sum.v, (__m512bh)x.v, (__m512bh)weight.v)};
-  }
-};
-#endif
 
 // Words of x asked for beforehand: blocks of x stream from L3, a page of which prefetchers do not
 // leave.
@@ -361,6 +467,13 @@ const LinearKernels linear_kernels = {
     .tile_columns = tile_columns,
     .dot_f32 = dot<float>,
     .dot_bf16 = dot<bf16>,
+#if defined(__AVX512BF16__)
+    .dot_pairs = dot_pairs,
+    .round = round_to_bf16,
+#else
+    .dot_pairs = nullptr,
+    .round = nullptr,
+#endif
     .f32_tiles = {1, pack_x<Words<float>>, pack_weight<Words<float>, float>, multiply<MultiplyF32>},
     .bf16_tiles = {1, pack_x<Words<float>>, pack_weight<Words<bf16>, bf16>, multiply<MultiplyF32>},
 #if defined(__AVX512BF16__)

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "base/dtype.h"
+
 namespace minimax {
 
 // So many rows of x share one pass over the weights.
@@ -23,6 +25,16 @@ struct DotRows {
   int count;                      // T, 1 to dot_row_limit
   const float* x[dot_row_limit];  // [K] each
   float* out[dot_row_limit];      // [N] each
+};
+
+// More rows than a DotRows, rounded to bf16: sixteen products of four rows of x and four of the weight
+// are summed at a time.
+inline constexpr int pair_row_limit = 16;
+
+struct PairRows {
+  int count;                      // T, 1 to pair_row_limit
+  const bf16* x[pair_row_limit];  // [K] each
+  float* out[pair_row_limit];     // [N] each
 };
 
 // out[m, n] = f(sum over words of x[word, m] * weight[word, n]), added to out if a part of K was
@@ -63,6 +75,10 @@ struct LinearKernels {
   // bits whatever T, N and n are.
   void (*dot_f32)(const DotRows& rows, const void* weight, int64_t outputs, int64_t inputs);
   void (*dot_bf16)(const DotRows& rows, const void* weight, int64_t outputs, int64_t inputs);
+
+  // The same for bf16 weights and x rounded to bf16. Null where no instruction does it.
+  void (*dot_pairs)(const PairRows& rows, const bf16* weight, int64_t outputs, int64_t inputs);
+  void (*round)(const float* x, bf16* out, int64_t count);  // to bf16
 
   TileKernels f32_tiles;   // f32 weights
   TileKernels bf16_tiles;  // bf16 weights, widened to f32

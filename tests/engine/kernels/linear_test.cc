@@ -78,7 +78,7 @@ void expect_product(const Problem& problem, Activation activation, double bound,
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = [] {
     std::vector<Case> list;
-    const std::vector<int64_t> tokens{0, 1, 2, 3, 5, 7, 8, 9, 15, 17, 31, 65};
+    const std::vector<int64_t> tokens{0, 1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 31, 65};
     const std::vector<int64_t> sizes{0, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127};
     for (const int64_t t : tokens) {
       for (const int64_t n : sizes) {
@@ -132,7 +132,8 @@ TEST_P(Linear, NeverRoundsForLogits) {
 }
 
 TEST_P(Linear, GivesTheSameBitsForAnyNumberOfThreads) {
-  for (const Case& shape : {Case{1, 257, 127}, Case{8, 300, 65}, Case{100, 257, 600}}) {
+  for (const Case& shape :
+       {Case{1, 257, 127}, Case{8, 300, 65}, Case{13, 300, 65}, Case{100, 257, 600}}) {
     for (const CpuCompute compute : {CpuCompute::f32, CpuCompute::bf16}) {
       std::vector<float> first;
       for (const int threads : {1, 2, 3}) {
