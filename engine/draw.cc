@@ -42,6 +42,7 @@ int32_t Drawer::draw(std::span<const float> logits, const DrawRule& rule) {
   const float top = logits[static_cast<size_t>(best)];
   candidates_.clear();
   candidates_.reserve(logits.size());
+  weights_.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] == minus_infinity) continue;
     candidates_.push_back({(logits[i] - top) / rule.temperature, static_cast<int32_t>(i)});
@@ -49,7 +50,6 @@ int32_t Drawer::draw(std::span<const float> logits, const DrawRule& rule) {
   keep_top_k(rule.top_k);
   keep_probable(rule.top_p, rule.min_p);
   weights_.clear();
-  weights_.reserve(candidates_.size());
   double total = 0;
   for (const Candidate& c : candidates_) total += weights_.emplace_back(weight(c));
   const double drawn = rule.uniform * total;

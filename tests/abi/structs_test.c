@@ -149,8 +149,7 @@ static minimax_status save_with(void* options) {
 static minimax_status load_with(void* options) {
   minimax_session* loaded = NULL;
   CHECK_OK(minimax_session_save(shown, PATH, NULL));
-  const minimax_status status =
-      minimax_session_load(engine, PATH, options, &loaded);
+  const minimax_status status = minimax_session_load(engine, PATH, options, &loaded);
   minimax_session_free(loaded);
   return status;
 }
