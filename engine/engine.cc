@@ -468,10 +468,10 @@ void Engine::sample(std::span<const LogitsRow> rows, std::span<DrawnToken> out) 
   const size_t count = rows.size(), bytes = count * sizeof(int32_t);
   assert(2 * count <= host_drawn_.size() && out.size() == count);
   const Shape shape{static_cast<int64_t>(count)};
+  const Tensor logprobs(static_cast<std::byte*>(drawn_.data()) + bytes, DType::f32, shape);
   ops::sample(*backend_, rows,
               suppressed_.tensor(DType::i32, {ops::suppressed_words(config_.vocabulary_size)}),
-              Tensor(drawn_.data(), DType::i32, shape),
-              Tensor(static_cast<std::byte*>(drawn_.data()) + bytes, DType::f32, shape));
+              Tensor(drawn_.data(), DType::i32, shape), memory_is_host() ? Tensor() : logprobs);
   backend_->finish();
   backend_->memory().copy_to_host(host_drawn_.data(), drawn_.data(), 2 * bytes);
   for (size_t i = 0; i < count; ++i) {

@@ -147,7 +147,8 @@ class Engine {
   void read_logits(const Tensor& row, std::span<float> numbers) const;
   // Ids that sample() never draws: ascending. To be set before the engine is used.
   void set_suppressed(std::span<const int32_t> tokens);
-  // Draws a token from each of at most chunk_tokens rows in the device's memory (ops::sample).
+  // Draws a token from each of at most chunk_tokens rows in the device's memory (ops::sample). Their probabilities
+  // are only said where that is not the host's: who can read the logits computes them when they are asked for.
   void sample(std::span<const LogitsRow> rows, std::span<DrawnToken> out);
 
   // Computes one step: together at most chunk_tokens tokens, of different timelines, each with room

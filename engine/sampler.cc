@@ -118,6 +118,13 @@ int32_t Sampler::take(const DrawnToken& drawn) {
   return keep_drawn(drawn.token);
 }
 
+int32_t Sampler::take(int32_t token, std::span<const float> logits) {
+  take({token, 0});
+  mask(logits, model_logits_);
+  drawn_elsewhere_ = false;
+  return token;
+}
+
 // Only a draw at a temperature uses up a random number.
 int32_t Sampler::keep_drawn(int32_t token) {
   if (options_.temperature > 0) random_state_ += random_step;

@@ -61,7 +61,8 @@ class Sampler {
   // decide, and nobody asks for alternatives. Suppressed tokens are left to whoever draws.
   bool draws_from_logits_alone() const;
   DrawRule next_rule() const;
-  int32_t take(const DrawnToken& drawn);  // errors as sample()
+  int32_t take(const DrawnToken& drawn);                       // errors as sample()
+  int32_t take(int32_t token, std::span<const float> logits);  // of logits that can be read
   void accept(int32_t token);
   void reset();
 

@@ -202,7 +202,7 @@ void Batch::encode_one() {
 }
 
 void Batch::draw_tokens() {
-  draw_on_device();
+  draw_together();
   size_t next = 0;  // of drawing_, which is in the order of running_
   for (BatchRequest& request : running_) {
     const bool is_drawn = next < drawing_.size() && drawing_[next] == &request;
@@ -215,8 +215,8 @@ void Batch::draw_tokens() {
   }
 }
 
-// With one call for all whose logits are on the device and decide alone.
-void Batch::draw_on_device() {
+// With one call for all whose logits decide alone: on a GPU they stay there, a CPU draws on all threads.
+void Batch::draw_together() {
   drawing_.clear();
   rows_.clear();
   for (BatchRequest& request : running_) {

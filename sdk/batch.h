@@ -72,7 +72,7 @@ class Batch final : public Borrower, public std::enable_shared_from_this<Batch> 
   void begin_prompts();
   void encode_one();
   void draw_tokens();
-  void draw_on_device();
+  void draw_together();
   void make_room(BatchRequest& request);
   void tell();
   void plan_step();

@@ -182,10 +182,10 @@ std::optional<LogitsRow> BatchRequest::row_to_draw_from() const {
   return session_->row_to_draw_from(sampler_->sampler);
 }
 
-void BatchRequest::draw(const std::optional<DrawnToken>& by_device, BatchEvents& events) {
+void BatchRequest::draw(const std::optional<DrawnToken>& drawn, BatchEvents& events) {
   BatchEvents made(1);
   Sampler& sampler = sampler_->sampler;
-  drawn_ = by_device ? sampler.take(*by_device) : session_->draw(sampler);
+  drawn_ = drawn ? session_->take_drawn(*drawn, sampler) : session_->draw(sampler);
   const bool is_end = model_.is_stop(drawn_) && !wish_.answer->ignore_stop_token;
   reason_after_drawn_ = is_end ? MINIMAX_STOP_TOKEN : 0;
   BatchEvent& event = made.front();

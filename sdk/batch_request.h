@@ -96,10 +96,10 @@ class BatchRequest {
   void start(BatchEvents& events) noexcept;
   void begin();  // takes over what is known of its prompt, and room for the rest
   void encode_next();
-  // What the device draws the next token from; none: draw() does it on the host.
+  // What the next token is drawn from together with others'; none: draw() does it alone.
   std::optional<LogitsRow> row_to_draw_from() const;
-  // The token that the next step feeds, which the device may have drawn.
-  void draw(const std::optional<DrawnToken>& by_device, BatchEvents& events);
+  // The token that the next step feeds, which may have been drawn with others'.
+  void draw(const std::optional<DrawnToken>& drawn, BatchEvents& events);
   void reserve_drawn();  // room for it, or the end
   // Its part in the next step: up to so many tokens of its prompt, or the one that was drawn.
   StepEntry take_part(int64_t most_tokens, int64_t chunk_tokens);

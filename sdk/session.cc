@@ -464,13 +464,23 @@ std::span<const float> Session::logits() const {
 
 std::optional<LogitsRow> Session::row_to_draw_from(const Sampler& sampler) const {
   require_logits();
-  if (!logits_.are_on_device() || !sampler.draws_from_logits_alone()) return std::nullopt;
-  return LogitsRow{logits_.on_device(), sampler.next_rule()};
+  if (!sampler.draws_from_logits_alone()) return std::nullopt;
+  if (logits_.are_on_device()) return LogitsRow{logits_.on_device(), sampler.next_rule()};
+  if (!model_->engine().memory_is_host()) return std::nullopt;
+  return LogitsRow{Tensor(logits_.read().data(), DType::f32, {model_->vocabulary_size()}),
+                   sampler.next_rule()};
+}
+
+int32_t Session::take_drawn(const DrawnToken& drawn, Sampler& sampler) const {
+  const bool is_readable = model_->engine().memory_is_host();
+  return is_readable ? sampler.take(drawn.token, logits_.read()) : sampler.take(drawn);
 }
 
 int32_t Session::draw(Sampler& sampler) const {
   const std::optional<LogitsRow> row = row_to_draw_from(sampler);
-  if (!row) return sampler.sample(logits(), timeline_->tokens());
+  if (!row || model_->engine().memory_is_host()) {
+    return sampler.sample(logits(), timeline_->tokens());
+  }
   DrawnToken drawn{};
   model_->engine().sample({&*row, 1}, {&drawn, 1});
   return sampler.take(drawn);

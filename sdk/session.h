@@ -166,8 +166,10 @@ class Session {
   // Draws the token that follows, and the sampler accepts it: on the device where the logits are there and decide
   // alone. Errors of Sampler::sample and logits().
   int32_t draw(Sampler& sampler) const;
-  // What the device needs for that, for whoever draws for several sessions at once; none: draw() on the host.
+  // The same in two halves, for whoever draws for several sessions at once (Engine::sample); no row: it is for draw()
+  // alone, as the sampler looks at more than the logits, or they do not lie where the device can read them.
   std::optional<LogitsRow> row_to_draw_from(const Sampler& sampler) const;
+  int32_t take_drawn(const DrawnToken& drawn, Sampler& sampler) const;
   // In order of their positions.
   std::span<const PictureSpan> pictures() const { return pictures_; }
   const SessionCounts& counts() const { return counts_; }

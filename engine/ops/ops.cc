@@ -297,7 +297,7 @@ void sample(Backend& backend, std::span<const LogitsRow> rows, const Tensor& sup
             const Tensor& tokens, const Tensor& logprobs) {
   const auto count = static_cast<int64_t>(rows.size());
   check("tokens", tokens, DType::i32, {count});
-  check("logprobs", logprobs, DType::f32, {count});
+  if (!logprobs.empty()) check("logprobs", logprobs, DType::f32, {count});
   if (rows.empty()) return;
   check_rank("logits", rows[0].logits, 1);
   const int64_t vocabulary = rows[0].logits.dim(0);

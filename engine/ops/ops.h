@@ -176,7 +176,7 @@ void moe(Backend& backend, const Tensor& x, std::span<const ExpertWeights> weigh
 //   suppressed  [ceil(V / 32)]  i32  bit v mod 32 of number v / 32: token v is never drawn, and its
 //                                    probability is 0
 //   tokens      [R]  i32  out  -1: no token is left (all are suppressed, -infinity or not numbers)
-//   logprobs    [R]  f32  out  not said where no token is left
+//   logprobs    [R]  f32  out  not said where no token is left; empty: nobody asks
 // The same rows give the same tokens, always. Devices differ where a sum of weights comes as close to what is
 // drawn as its rounding: weights are f64 on the CPU, those of many tokens f32 on a GPU.
 void sample(Backend& backend, std::span<const LogitsRow> rows, const Tensor& suppressed,

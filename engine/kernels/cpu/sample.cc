@@ -9,10 +9,10 @@ void CpuBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppresse
                         const Tensor& tokens, const Tensor& logprobs) {
   const auto count = static_cast<int64_t>(rows.size());
   share_out(threads_, count, count * rows[0].logits.dim(0), [&](int64_t r, int thread) {
-    const DrawnToken drawn =
-        row_samplers_[static_cast<size_t>(thread)].sample(rows[static_cast<size_t>(r)], suppressed);
-    tokens.data<int32_t>()[r] = drawn.token;
-    logprobs.data<float>()[r] = drawn.logprob;
+    RowSampler& sampler = row_samplers_[static_cast<size_t>(thread)];
+    const int32_t token = sampler.draw(rows[static_cast<size_t>(r)], suppressed);
+    tokens.data<int32_t>()[r] = token;
+    if (!logprobs.empty()) logprobs.data<float>()[r] = sampler.logprob(token);
   });
 }
 

@@ -450,7 +450,7 @@ void CudaBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppress
                        .vocabulary = static_cast<int>(vocabulary),
                        .suppressed = static_cast<const uint32_t*>(suppressed.raw()),
                        .tokens = tokens.data<int32_t>(),
-                       .logprobs = logprobs.data<float>(),
+                       .logprobs = logprobs.empty() ? nullptr : logprobs.data<float>(),
                        .chunks = scratch_at<LogitsChunk>(layout_.logits_chunks)});
 }
 

@@ -645,7 +645,7 @@ __global__ void __launch_bounds__(draw_threads) draw_tokens(SampleCall call, int
   }
   if (thread_index() > 0) return;
   call.tokens[r] = token;
-  if (token >= 0) {
+  if (token >= 0 && call.logprobs) {
     call.logprobs[r] = static_cast<float>(static_cast<double>(row.logit(token)) - totals.top -
                                           log(totals.plain_mass));
   }
@@ -668,7 +668,7 @@ void sample_rows(const Launcher& launch, SampleCall call) {
     launch(draw_tokens, dim3(static_cast<unsigned>(rows)), dim3(draw_threads), 0, call, chunks);
     call.rows += rows;
     call.tokens += rows;
-    call.logprobs += rows;
+    if (call.logprobs) call.logprobs += rows;
   }
 }
 

@@ -27,7 +27,7 @@ struct SampleCall {
   int vocabulary;
   const uint32_t* suppressed;  // [ceil(vocabulary / 32)]
   int32_t* tokens;             // [row_count]
-  float* logprobs;             // [row_count]
+  float* logprobs;             // [row_count]; or nullptr
   LogitsChunk* chunks;         // sample_scratch_bytes
 };
 // Two kernels for each 64 rows; what they start with depends on row_count and vocabulary alone.

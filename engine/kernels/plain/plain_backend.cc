@@ -393,9 +393,9 @@ void PlainBackend::sample(std::span<const LogitsRow> rows, const Tensor& suppres
                           const Tensor& tokens, const Tensor& logprobs) {
   RowSampler sampler;
   for (size_t r = 0; r < rows.size(); ++r) {
-    const DrawnToken drawn = sampler.sample(rows[r], suppressed);
-    tokens.data<int32_t>()[r] = drawn.token;
-    logprobs.data<float>()[r] = drawn.logprob;
+    const int32_t token = sampler.draw(rows[r], suppressed);
+    tokens.data<int32_t>()[r] = token;
+    if (!logprobs.empty()) logprobs.data<float>()[r] = sampler.logprob(token);
   }
 }
 

@@ -12,7 +12,8 @@ namespace minimax {
 // One thread at a time.
 class RowSampler {
  public:
-  DrawnToken sample(const LogitsRow& row, const Tensor& suppressed);
+  int32_t draw(const LogitsRow& row, const Tensor& suppressed);
+  float logprob(int32_t token) const;  // in the row that was drawn from; not said of -1
 
  private:
   std::vector<float> logits_;  // [V] those that may be drawn
